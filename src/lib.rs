@@ -1,0 +1,5 @@
+//! afbfs.
+pub mod grid;
+pub mod layout;
+pub mod runs;
+pub mod source;

@@ -1,0 +1,206 @@
+//! Every run against an enumeration that is too simple to be wrong.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::grid::{Pieces, Place};
+use crate::layout::Order;
+
+/// One byte of a file: its piece and offset, or nothing and the byte of the fill element.
+type Byte = (Option<u32>, u64);
+
+/// The bytes of a view, one by one: unravel each element's number, look its coordinates up.
+fn naive(grid: &Grid, selection: &Selection, elements: impl Iterator<Item = u64>) -> Vec<Byte> {
+    let mut bytes = Vec::new();
+    for number in elements {
+        let mut rest = number;
+        let mut index = vec![0; selection.ndim()];
+        for axis in (0..selection.ndim()).rev() {
+            index[axis] = rest % selection.shape()[axis];
+            rest /= selection.shape()[axis];
+        }
+        let mut coordinates = vec![0; grid.shape().len()];
+        let inside = selection.locate(&index, &mut coordinates);
+        let spot = grid.spot(&coordinates, None);
+        bytes.extend((0..selection.itemsize()).map(|byte| (spot.piece, (spot.offset + inside) as u64 + byte)));
+    }
+    bytes
+}
+
+fn expand(runs: Runs<'_>) -> Vec<Byte> {
+    let mut bytes = Vec::new();
+    for run in runs {
+        assert!(run.count >= 1 && run.length >= 1, "{run:?}");
+        for block in 0..run.count as i64 {
+            let start = (run.offset as i64 + block * run.stride) as u64;
+            bytes.extend((0..run.length).map(|byte| (run.piece, start + byte)));
+        }
+    }
+    bytes
+}
+
+/// Every third cell was never written; the others lie backwards in two files.
+struct Shuffled {
+    cell: u64,
+}
+
+impl Pieces for Shuffled {
+    fn place(&self, cell: u64) -> Option<Place> {
+        (cell % 3 != 1).then(|| Place { piece: (cell % 2) as u32, offset: (1000 - cell) * self.cell })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    grid: Arc<Grid>,
+    selection: Selection,
+}
+
+fn spans(length: u64) -> BoxedStrategy<Pick> {
+    if length == 0 {
+        return Just(Pick::Span(Span { start: 0, step: 1, len: 0 })).boxed();
+    }
+    let span = (0..length, prop_oneof![Just(1i64), -3i64..=-1, 2i64..=3]).prop_flat_map(move |(start, step)| {
+        let room = if step > 0 { length - 1 - start } else { start } / step.unsigned_abs() + 1;
+        (0..=room).prop_map(move |len| Pick::Span(Span { start, step, len }))
+    });
+    prop_oneof![
+        2 => Just(Pick::Span(Span::all(length))),
+        3 => span,
+        2 => (0..length).prop_map(Pick::Index),
+    ]
+    .boxed()
+}
+
+fn grids() -> impl Strategy<Value = Arc<Grid>> {
+    let shape = prop::collection::vec(prop_oneof![9 => 1u64..6, 1 => Just(0)], 0..4);
+    (shape, prop::sample::select(vec![1u64, 2, 3, 8]), any::<bool>(), any::<u64>(), any::<bool>()).prop_map(
+        |(shape, itemsize, fortran, seed, one)| {
+            let order = if fortran { Order::F } else { Order::C };
+            if one {
+                let mut layout = Layout::packed(7, &shape, itemsize, order).unwrap();
+                if seed % 3 == 0 {
+                    // Rows with padding between them.
+                    layout.strides.iter_mut().for_each(|stride| *stride *= 2);
+                }
+                return Arc::new(Grid::one(layout));
+            }
+            let chunk: Vec<u64> = shape.iter().enumerate().map(|(k, _)| 1 + (seed >> (4 * k)) % 4).collect();
+            let cell = chunk.iter().product::<u64>() * itemsize;
+            Arc::new(Grid::chunked(&shape, &chunk, itemsize, order, Arc::new(Shuffled { cell })).unwrap())
+        },
+    )
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    grids().prop_flat_map(|grid| {
+        let picks: Vec<_> = grid.shape().iter().map(|&length| spans(length)).collect();
+        (Just(grid), picks, any::<bool>(), 0u8..4).prop_map(|(grid, picks, transposed, part)| {
+            let mut selection = Selection::whole(grid.shape(), grid.itemsize()).pick(&picks);
+            if part == 1 && grid.itemsize() == 8 {
+                selection = selection.part(2, &[2], 3).unwrap();
+            }
+            if transposed {
+                selection = selection.transpose();
+            }
+            Case { grid, selection }
+        })
+    })
+}
+
+fn check(view: &View, expected: &[Byte], cuts: &[prop::sample::Index]) {
+    assert_eq!(view.len(), expected.len() as u64);
+    assert_eq!(expand(view.runs(0..u64::MAX)), expected);
+    for pair in cuts.windows(2) {
+        let (a, b) = (pair[0].index(expected.len() + 1), pair[1].index(expected.len() + 1));
+        let window = a.min(b)..a.max(b);
+        let bytes = expand(view.runs(window.start as u64..window.end as u64));
+        assert_eq!(bytes, expected[window.clone()], "window {window:?}");
+        if let Some((piece, range)) = view.contiguous(window.start as u64..window.end as u64) {
+            let whole: Vec<Byte> = range.map(|offset| (Some(piece), offset)).collect();
+            assert_eq!(bytes, whole);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn runs_are_the_bytes_of_the_selection(case in cases(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 6)) {
+        let view = View::new(&case.grid, &case.selection);
+        let expected = naive(&case.grid, &case.selection, 0..case.selection.count());
+        check(&view, &expected, &cuts);
+    }
+
+    #[test]
+    fn runs_of_a_range_are_the_bytes_of_the_raveled_elements(
+        case in cases(),
+        ends in any::<(prop::sample::Index, prop::sample::Index)>(),
+        step in prop_oneof![Just(1i64), Just(-1), 2i64..9, -9i64..-1],
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 6),
+    ) {
+        let count = case.selection.count();
+        if count == 0 {
+            prop_assert!(View::range(&case.grid, &case.selection, Span::all(0)).is_empty());
+            return Ok(());
+        }
+        let start = ends.0.index(count as usize) as u64;
+        let room = if step > 0 { count - 1 - start } else { start } / step.unsigned_abs() + 1;
+        let len = ends.1.index(room as usize + 1) as u64;
+        let view = View::range(&case.grid, &case.selection, Span { start, step, len });
+        let elements = (0..len as i64).map(|k| (start as i64 + k * step) as u64);
+        let expected = naive(&case.grid, &case.selection, elements);
+        check(&view, &expected, &cuts);
+    }
+
+    #[test]
+    fn a_layout_in_one_piece_agrees_with_its_grid(case in cases()) {
+        if let Some(layout) = case.grid.single() {
+            let placed = case.selection.place(layout);
+            let grid = Arc::new(Grid::one(placed.clone()));
+            let whole = Selection::whole(&placed.shape, placed.itemsize);
+            let expected = naive(&case.grid, &case.selection, 0..case.selection.count());
+            prop_assert_eq!(naive(&grid, &whole, 0..whole.count()), expected.clone());
+            let extent = placed.extent();
+            prop_assert!(expected.iter().all(|(_, offset)| extent.contains(offset)));
+            if placed.is_c_contiguous() && placed.count() > 0 {
+                prop_assert!(expected.windows(2).all(|pair| pair[1].1 == pair[0].1 + 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_packed_array_is_one_run_whatever_its_rank() {
+    let grid = Arc::new(Grid::one(Layout::packed(128, &[3, 1, 4, 5], 8, Order::C).unwrap()));
+    let view = View::new(&grid, &Selection::whole(&[3, 1, 4, 5], 8));
+    let runs: Vec<Run> = view.runs(8..400).collect();
+    assert_eq!(runs, [Run { piece: Some(0), offset: 136, length: 392, stride: 392, count: 1 }]);
+}
+
+#[test]
+fn a_column_is_one_run() {
+    let grid = Arc::new(Grid::one(Layout::packed(128, &[100, 50], 8, Order::C).unwrap()));
+    let view = View::new(&grid, &Selection::whole(&[100, 50], 8).index(1, 7));
+    let runs: Vec<Run> = view.runs(0..u64::MAX).collect();
+    assert_eq!(runs, [Run { piece: Some(0), offset: 128 + 56, length: 8, stride: 400, count: 100 }]);
+}
+
+#[test]
+fn a_window_inside_one_element_touches_only_its_bytes() {
+    let grid = Arc::new(Grid::one(Layout::packed(0, &[4, 4], 8, Order::C).unwrap()));
+    let view = View::new(&grid, &Selection::whole(&[4, 4], 8).index(1, 2));
+    let runs: Vec<Run> = view.runs(11..13).collect();
+    assert_eq!(runs, [Run { piece: Some(0), offset: 32 + 16 + 3, length: 2, stride: 2, count: 1 }]);
+}
+
+#[test]
+fn a_view_of_terabytes_costs_nothing_to_make() {
+    let shape = [1 << 20, 1 << 20];
+    let grid = Arc::new(Grid::one(Layout::packed(128, &shape, 8, Order::F).unwrap()));
+    let selection = Selection::whole(&shape, 8);
+    let view = View::range(&grid, &selection, Span { start: 3, step: 7, len: (1 << 40) / 7 });
+    let last = view.len() - 8;
+    assert_eq!(view.runs(last..view.len()).count(), 1);
+}
