@@ -133,6 +133,10 @@ class ArrayFile:
         numbers = np.arange(array.size).reshape(self.shape, order=self.order)
         return View(name or self.path.stem, array, self.offset + numbers * self.dtype.itemsize)
 
+    def stored(self, view):
+        """The bytes of a view by address: right after writes, too, where NumPy's view is a copy (`raveled`)."""
+        return bytes(np.frombuffer(self.model, np.uint8)[view.positions()])
+
     def write(self, view, offset, data):
         """Changes the model as a write of the view at this byte must change the file."""
         where = view.positions()[offset : offset + len(data)]

@@ -260,8 +260,8 @@ def test_a_write_beyond_the_written_end_fills_the_gap_with_zeros(mnt, grid, view
     with mnt.open(view.path, os.O_RDWR) as fd:
         os.ftruncate(fd, 10)
         os.pwrite(fd, b"near", 3)
-        os.pwrite(fd, b"far", 40)
         store(grid, view, b"near", 3)
+        os.pwrite(fd, b"far", 40)
         store(grid, view, bytes(30) + b"far", 10)
         os.pwrite(fd, b"end", 50)
         store(grid, view, bytes(7) + b"end", 43)

@@ -63,7 +63,7 @@ NO_ARRAYS = {
     "a call": npy(f"__import__('os').system('touch {OWNED}')"),
     "a thousand brackets": npy("(" * 1000 + ")" * 1000),
     "sixty thousand brackets": npy("[" * 60_000),
-    "a million brackets": npy("{'descr': " + "[" * 1_000_000, version=(2, 0)),
+    "two hundred thousand brackets": npy("{'descr': " + "[" * 200_000, version=(2, 0)),
     "order as a number": described(fortran="1"),
     "order as a word": described(fortran="'F'"),
     "order of no meaning": described(fortran="None"),
