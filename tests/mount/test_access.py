@@ -37,7 +37,7 @@ def set_acl(path, *entries):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("mode, reads, writes", [(0o600, False, False), (0o644, True, False), (0o666, True, True)])
+@pytest.mark.parametrize("mode, reads, writes", [(0o600, False, False), (0o644, True, False), (0o666, True, True), (0o622, False, True)])
 def test_other_users_may_what_the_mode_says(grid, mode, reads, writes):
     grid.path.chmod(mode)
     with mounted(grid.path.parent, "--allow-other") as mnt:
@@ -70,6 +70,15 @@ def test_a_folder_that_others_cannot_enter_stays_closed(grid):
         assert may_read(mnt / "a/data")
         assert not may_read(mnt / "private/b/data")
         assert as_nobody("ls", mnt / "private").returncode != 0
+
+
+def test_the_list_of_all_arrays_betrays_no_private_folder(grid):
+    private = grid.path.parent / "private"
+    private.mkdir(mode=0o700)
+    (private / "secret_name.npy").write_bytes(grid.path.read_bytes())
+    with mounted(grid.path.parent, "--allow-other") as mnt:
+        assert b"secret_name" in mnt.read(".afbfs/arrays.json")
+        assert b"secret_name" not in as_nobody("cat", mnt / ".afbfs/arrays.json").stdout
 
 
 def test_an_access_list_lets_a_user_in(grid):
