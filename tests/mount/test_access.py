@@ -26,7 +26,9 @@ def may_read(path):
 
 
 def may_write(path):
-    return as_nobody("dd", f"of={path}", "conv=notrunc", "status=none", "if=/dev/zero", "bs=8", "count=1").returncode == 0
+    return (
+        as_nobody("dd", f"of={path}", "conv=notrunc", "status=none", "if=/dev/zero", "bs=8", "count=1").returncode == 0
+    )
 
 
 def set_acl(path, *entries):
@@ -37,7 +39,9 @@ def set_acl(path, *entries):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("mode, reads, writes", [(0o600, False, False), (0o644, True, False), (0o666, True, True), (0o622, False, True)])
+@pytest.mark.parametrize(
+    "mode, reads, writes", [(0o600, False, False), (0o644, True, False), (0o666, True, True), (0o622, False, True)]
+)
 def test_other_users_may_what_the_mode_says(grid, mode, reads, writes):
     grid.path.chmod(mode)
     with mounted(grid.path.parent, "--allow-other") as mnt:
@@ -115,6 +119,8 @@ def test_getfacl_shows_the_list_of_the_array_file(grid):
     grid.path.chmod(0o640)
     set_acl(grid.path, "u:nobody:rw", f"u:{DAEMON}:r", "g:daemon:-")
     with mounted(grid.path.parent, "--allow-other") as mnt:
-        ours, theirs = (run(getfacl, "--omit-header", "--absolute-names", path) for path in (mnt / "a/row/3", grid.path))
+        ours, theirs = (
+            run(getfacl, "--omit-header", "--absolute-names", path) for path in (mnt / "a/row/3", grid.path)
+        )
         assert (ours.returncode, ours.stdout) == (0, theirs.stdout)
         assert b"user:nobody:rw-" in ours.stdout

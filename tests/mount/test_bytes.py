@@ -51,7 +51,13 @@ def store(array, view, data, offset=0):
 
 def test_sizes_blocks_and_block_size(mnt, grid):
     whole = grid.view()
-    for view in [whole.at("data"), whole.row(1), whole.col(1), whole[0:0].at("row/0:0"), whole.raveled()[:63].at("range/:63")]:
+    for view in [
+        whole.at("data"),
+        whole.row(1),
+        whole.col(1),
+        whole[0:0].at("row/0:0"),
+        whole.raveled()[:63].at("range/:63"),
+    ]:
         attributes = (mnt / view.path).stat()
         assert attributes.st_size == view.size, view.path
         assert attributes.st_blocks == -(-view.size // 512), view.path

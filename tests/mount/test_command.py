@@ -100,7 +100,10 @@ def test_ls_shows_name_type_shape_order_and_format(grid, source, rng):
     answer = afbfs("ls", source)
     assert (answer.returncode, answer.stderr) == (0, b"")
     lines = {line.split()[0]: line for line in answer.stdout.decode().splitlines() if line.strip()}
-    for name, facts in {"a": r"<f8 .*\b60\W*x?\W*50\b.* C .*\bnpy\b", "sub/b": r">i2 .*\b7\W*x?\W*3\b.* F .*\bnpy\b"}.items():
+    for name, facts in {
+        "a": r"<f8 .*\b60\W*x?\W*50\b.* C .*\bnpy\b",
+        "sub/b": r">i2 .*\b7\W*x?\W*3\b.* F .*\bnpy\b",
+    }.items():
         assert re.search(facts, lines[name]), lines[name]
 
 
@@ -133,7 +136,17 @@ def test_ls_names_what_cannot_be_served(grid, source):
     assert b"sick.npy" in answer.stdout + answer.stderr
 
 
-VIEWS = ["a/data", "a/row/42", "a/col/-1", "a/T/row/3", "a/axis/1/7", "a/range/5:90:7", "a/slice/3:9,::-2", "a/row/3.raw", "a.npy/row/0"]
+VIEWS = [
+    "a/data",
+    "a/row/42",
+    "a/col/-1",
+    "a/T/row/3",
+    "a/axis/1/7",
+    "a/range/5:90:7",
+    "a/slice/3:9,::-2",
+    "a/row/3.raw",
+    "a.npy/row/0",
+]
 
 
 def test_cat_gives_what_the_mount_gives(grid, source):
@@ -152,7 +165,9 @@ def test_cat_of_one_file(grid):
 
 
 def test_cat_into_a_pipe_that_closes(grid):
-    with subprocess.Popen([binary(), "cat", grid.path.parent, "a/data"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as cat:
+    with subprocess.Popen(
+        [binary(), "cat", grid.path.parent, "a/data"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as cat:
         assert len(cat.stdout.read(100)) == 100
         cat.stdout.close()
         assert b"panicked" not in cat.stderr.read()
@@ -160,7 +175,18 @@ def test_cat_into_a_pipe_that_closes(grid):
 
 
 @pytest.mark.parametrize(
-    "expression", ["a[42, ::2]", "a[42]", "a[...]", "a[-1]", "a[..., 3]", "a[1:5, 2:9:3]", "a[::-1, ::-1]", "a[:, 3]", "a[ 1 : 5 , -1 ]"]
+    "expression",
+    [
+        "a[42, ::2]",
+        "a[42]",
+        "a[...]",
+        "a[-1]",
+        "a[..., 3]",
+        "a[1:5, 2:9:3]",
+        "a[::-1, ::-1]",
+        "a[:, 3]",
+        "a[ 1 : 5 , -1 ]",
+    ],
 )
 def test_path_finds_the_file_of_an_expression(grid, expression):
     answer = afbfs("path", expression)
@@ -231,7 +257,9 @@ def in_the_foreground(source, *options, **environment):
     """afbfs mount --foreground, once its mount answers: the process, and the Mount."""
     with mountpoint_for(source) as folder, cleared(folder) as mnt:
         command = [binary(), "mount", "--foreground", *options, source, folder]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | environment)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | environment
+        )
         try:
             eventually(lambda: is_mounted(folder) or process.poll() is not None, "the mount is there")
             assert process.poll() is None, process.stderr.read().decode()
@@ -285,7 +313,9 @@ def test_the_log_file_names_a_short_overwrite(grid, scratch):
 
 def test_a_log_file_that_cannot_be_made_is_named(grid, scratch):
     with mountpoint_for(grid.path.parent) as folder, cleared(folder):
-        check(afbfs("mount", "--log-file", scratch / "no/such/log", grid.path.parent, folder), 1, scratch / "no/such/log")
+        check(
+            afbfs("mount", "--log-file", scratch / "no/such/log", grid.path.parent, folder), 1, scratch / "no/such/log"
+        )
         assert not is_mounted(folder)
 
 

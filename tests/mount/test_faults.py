@@ -40,7 +40,12 @@ def outcome(fd, length, offset):
 def test_what_a_truncation_took_is_an_error_and_the_rest_works(grid, left):
     whole = grid.view()
     other = save(grid.path.with_name("other.npy"), np.arange(10.0))
-    with mounted(grid.path.parent) as mnt, mnt.open("a/data") as data, mnt.open("a/col/3") as column, mnt.open("a/T/data") as turned:
+    with (
+        mounted(grid.path.parent) as mnt,
+        mnt.open("a/data") as data,
+        mnt.open("a/col/3") as column,
+        mnt.open("a/T/data") as turned,
+    ):
         for fd in (data, column, turned):
             os.pread(fd, 100, 0)
         os.truncate(grid.path, left)
@@ -99,7 +104,11 @@ def test_a_file_that_grows_back_works_again(grid, rng):
 
 
 def test_a_write_does_not_make_a_truncated_file_longer(grid):
-    with mounted(grid.path.parent) as mnt, mnt.open("a/row/40", os.O_RDWR) as row, mnt.open("a/col/3", os.O_RDWR) as column:
+    with (
+        mounted(grid.path.parent) as mnt,
+        mnt.open("a/row/40", os.O_RDWR) as row,
+        mnt.open("a/col/3", os.O_RDWR) as column,
+    ):
         os.pread(row, 10, 0)
         os.truncate(grid.path, 30 * PAGE)
         for fd, offset in [(row, 0), (row, 4000), (column, 511)]:
@@ -263,7 +272,8 @@ def test_after_a_replacement_new_opens_see_the_new_file_and_old_handles_the_old(
     with mounted(grid.path.parent) as mnt, mnt.open(old_row.path, os.O_RDWR) as old:
         for generation in range(3):
             new = replace(grid, np.full((64, 512), float(generation)))
-            eventually(lambda row=new.view().row(3): mnt.read(row.path) == row.bytes(), "new opens see the new file", within=2)
+            row = new.view().row(3)
+            eventually(lambda row=row: mnt.read(row.path) == row.bytes(), "new opens see the new file", within=2)
             assert os.pread(old, old_row.size, 0) == old_row.bytes()
         os.pwrite(old, b"into the old file", 0)
         assert os.pread(old, 17, 0) == b"into the old file"

@@ -59,7 +59,9 @@ NO_ARRAYS = {
     "a missing key": npy("{'descr': '<f8', 'shape': (2, 3)}", bytes(48)),
     "a surplus key": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), 'more': 1}", bytes(48)),
     "zeros for a header": npy(bytes(117), bytes(48)),
-    "bytes that are no text": npy(b"{'descr': '\xff\xfe', 'fortran_order': False, 'shape': (2, 3)}", bytes(48), version=(3, 0)),
+    "bytes that are no text": npy(
+        b"{'descr': '\xff\xfe', 'fortran_order': False, 'shape': (2, 3)}", bytes(48), version=(3, 0)
+    ),
     "a call": npy(f"__import__('os').system('touch {OWNED}')"),
     "a thousand brackets": npy("(" * 1000 + ")" * 1000),
     "sixty thousand brackets": npy("[" * 60_000),
@@ -176,7 +178,10 @@ ODD_BUT_FINE = {
     "double_quotes": (npy('{"descr": "<f8", "fortran_order": False, "shape": (2, 3)}', bytes(48)), (2, 3)),
     "keys_in_another_order": (npy("{'shape': (2, 3), 'descr': '<f8', 'fortran_order': False}", bytes(48)), (2, 3)),
     "no_blanks": (npy("{'descr':'<f8','fortran_order':False,'shape':(2,3)}", bytes(48)), (2, 3)),
-    "many_blanks": (npy("  { 'descr' :  '<f8' , 'fortran_order' : True , 'shape' : ( 2 , 3 , ) , }  ".strip(), bytes(48)), (2, 3)),
+    "many_blanks": (
+        npy("  { 'descr' :  '<f8' , 'fortran_order' : True , 'shape' : ( 2 , 3 , ) , }  ".strip(), bytes(48)),
+        (2, 3),
+    ),
     "not_aligned": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3)}\n", bytes(48), length=58), (2, 3)),
     "version_2": (described(version=(2, 0)), (2, 3)),
     "version_3": (described(version=(3, 0)), (2, 3)),
@@ -198,6 +203,7 @@ def test_odd_headers_that_numpy_reads_are_served(source):
             assert mnt.read(f"{name}/data") == wanted.tobytes(), name
 
 
+@pytest.mark.filterwarnings("ignore:Reading .*Python 2")
 def test_mutilated_headers_are_read_as_numpy_reads_them_or_refused(source):
     rng = make_rng("mutilated headers")
     record = save_random(source / "model.npy", rng, [("x", "<f8"), ("y", ">i2", (2,))], (3, 2))

@@ -239,7 +239,14 @@ def test_links_inside_the_source_are_followed_and_others_are_not(linked):
         for name in ["absolute_out", "relative_out", "hop", "loop_a", "loop_b", "self", "dangling", "proc"]:
             assert data_of(mnt, name) is None, name
             assert data_of(mnt, f"{name}.npy") is None, name
-        for path in ["folder_out", "folder_in", "folder_up", "folder_out/secret", "folder_in/b/data", "folder_up/source"]:
+        for path in [
+            "folder_out",
+            "folder_in",
+            "folder_up",
+            "folder_out/secret",
+            "folder_in/b/data",
+            "folder_up/source",
+        ]:
             assert not os.path.lexists(mnt / path), path
         assert {"a", "sub", "inside", "deeper"} <= listed(mnt)
         assert not {"folder_out", "folder_in", "folder_up"} & listed(mnt)

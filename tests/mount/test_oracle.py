@@ -178,7 +178,10 @@ def test_headers_of_all_versions_are_read(source):
     greek = np.dtype([("αβγ", "<i4"), ("δ", "<f8")])
     rng = np.random.default_rng(0)
     with pytest.warns(UserWarning):
-        arrays = [save_random(source / f"{name}.npy", rng, dtype, (3, 2)) for name, dtype in [("wide", wide), ("greek", greek)]]
+        arrays = [
+            save_random(source / f"{name}.npy", rng, dtype, (3, 2))
+            for name, dtype in [("wide", wide), ("greek", greek)]
+        ]
     assert [array.model[6] for array in arrays] == [2, 3]
     with mounted(source) as mnt:
         for array in arrays:

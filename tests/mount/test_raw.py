@@ -57,7 +57,9 @@ def test_several_arrays_in_one_file(source, values):
 
 def test_overlapping_descriptions_alias(source):
     (source / "x.bin").write_bytes(bytes(64))
-    with mounted(source, "--array", "name=p,file=x.bin,dtype=u1,shape=64", "--array", "name=q,file=x.bin,dtype=<u4,shape=4x4") as mnt:
+    with mounted(
+        source, "--array", "name=p,file=x.bin,dtype=u1,shape=64", "--array", "name=q,file=x.bin,dtype=<u4,shape=4x4"
+    ) as mnt:
         with mnt.open("q/T/data") as fd:
             mnt.write("p/range/16", b"\xff")
             assert os.pread(fd, 4, 4) == b"\xff\0\0\0"

@@ -381,7 +381,14 @@ def test_rows_appended_leave_open_handles_at_work(mnt, grid, rng):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"descr": "<i8"}, {"descr": ">f8"}, {"descr": "<f4"}, {"shape": (2048, 16)}, {"fortran_order": True}, {"shape": (16, 1024)}],
+    [
+        {"descr": "<i8"},
+        {"descr": ">f8"},
+        {"descr": "<f4"},
+        {"shape": (2048, 16)},
+        {"fortran_order": True},
+        {"shape": (16, 1024)},
+    ],
 )
 def test_a_write_into_an_array_of_another_form_is_refused(mnt, grid, changes):
     with mnt.open("a/row/3", os.O_RDWR) as row, mnt.open("a/col/5", os.O_RDWR) as column:

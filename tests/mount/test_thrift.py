@@ -73,7 +73,9 @@ def test_a_listing_of_eight_terabytes_is_empty_and_quick(huge):
         assert mnt.status("VmRSS") < 64 * 1024
 
 
-@pytest.mark.parametrize("view, touched", [("row/5", 17), ("col/3", 4096), ("slice/100:200,4000:4008", 100), ("range/:4096", 9)])
+@pytest.mark.parametrize(
+    "view, touched", [("row/5", 17), ("col/3", 4096), ("slice/100:200,4000:4008", 100), ("range/:4096", 9)]
+)
 def test_only_the_pages_of_a_slice_are_loaded(source, view, touched):
     # 4096 rows of 16 pages.
     save_sparse(source / "a.npy", (4096, 8192))

@@ -107,7 +107,9 @@ def fact_texts(view, order):
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype, shape", [("<f8", (3, 4)), (">i2", (7,)), (RECORD, (2, 3, 2)), ("<U3", ()), ("b1", (2, 2))])
+@pytest.mark.parametrize(
+    "dtype, shape", [("<f8", (3, 4)), (">i2", (7,)), (RECORD, (2, 3, 2)), ("<U3", ()), ("b1", (2, 2))]
+)
 def test_facts_are_small_files_and_attributes(source, rng, dtype, shape, order):
     array = save_random(source / "a.npy", rng, dtype, shape, order)
     with mounted(source) as mnt:
@@ -143,7 +145,14 @@ def test_facts_of_a_transpose_and_of_a_field(source, rng):
 
 def test_slice_files_carry_the_facts_of_the_slice(source, rng):
     save_random(source / "a.npy", rng, "<f8", (8, 5))
-    shapes = {"a/data": "8 5", "a/row/3": "5", "a/row/1:7:2": "3 5", "a/col/-1": "8", "a/slice/3,4": "", "a/range/2:": "38"}
+    shapes = {
+        "a/data": "8 5",
+        "a/row/3": "5",
+        "a/row/1:7:2": "3 5",
+        "a/col/-1": "8",
+        "a/slice/3,4": "",
+        "a/range/2:": "38",
+    }
     with mounted(source) as mnt:
         for view, shape in shapes.items():
             assert os.getxattr(mnt / view, "user.afbfs.shape").decode().strip() == shape, view
@@ -163,7 +172,17 @@ def test_info_is_the_entry_in_the_list_of_all_arrays(source, rng):
         for name in ["a", "b", "sub/c"]:
             info, entry = json.loads(mnt.read(f"{name}/info.json")), entries[f"{name}.npy"]
             assert info == entry
-            assert set(entry) >= {"path", "dtype", "shape", "strides", "offset", "order", "writable", "forms", "attributes"}
+            assert set(entry) >= {
+                "path",
+                "dtype",
+                "shape",
+                "strides",
+                "offset",
+                "order",
+                "writable",
+                "forms",
+                "attributes",
+            }
             assert entry["path"] == name
             assert (entry["format"], entry["order"], entry["writable"]) == ("npy", "F", True)
         assert json_dtype(entries["b.npy"]["dtype"]) == RECORD
@@ -213,7 +232,17 @@ def test_a_transpose_of_a_transpose_is_a_loop(grid):
 
 
 def test_what_numpy_clips_is_an_empty_file(grid):
-    empty = ["row/8:", "row/5:5", "row/5:2", "col/5:9", "range/40:", "slice/0:0", "slice/3,9:.raw", "row/9..", "row/-9..-8"]
+    empty = [
+        "row/8:",
+        "row/5:5",
+        "row/5:2",
+        "col/5:9",
+        "range/40:",
+        "slice/0:0",
+        "slice/3,9:.raw",
+        "row/9..",
+        "row/-9..-8",
+    ]
     with mounted(grid.path.parent) as mnt:
         for name in empty:
             assert (mnt / "a" / name).stat().st_size == 0, name
@@ -244,7 +273,20 @@ def test_different_views_are_different_files_and_folders_have_one_inode_per_path
         files = ["a/data", "a/T/data", "a/range/5", "a/slice/1:3,2", *(f"a/row/{i}" for i in range(8))]
         files += [f"a/col/{i}" for i in range(5)] + [f"a/{fact}" for fact in FACTS]
         assert len({inode(mnt, name) for name in files}) == len(files)
-        folders = ["", "a", "a.npy", "a/row", "a.npy/row", "a/col", "a/T", "a.npy/T", "a/axis", "a/axis/0", "a/axis/1", ".afbfs"]
+        folders = [
+            "",
+            "a",
+            "a.npy",
+            "a/row",
+            "a.npy/row",
+            "a/col",
+            "a/T",
+            "a.npy/T",
+            "a/axis",
+            "a/axis/0",
+            "a/axis/1",
+            ".afbfs",
+        ]
         assert len({inode(mnt, name) for name in folders}) == len(folders)
         listing = {entry.name: entry.inode() for entry in os.scandir(mnt / "a/row")}
         assert listing["3"] in (inode(mnt, "a/row/3"), 0xFFFFFFFF)
@@ -260,10 +302,16 @@ def test_programs_that_walk_the_tree_come_to_an_end(source, rng):
         assert (found.returncode, found.stderr) == (0, b"")
         files = set(found.stdout.decode().split())
         assert files >= {str(mnt / f"a/row/{i}") for i in range(4)} | {str(mnt / "sub/deep/b/axis/2/3")}
-        assert {str(mnt / "a/field/inner/data"), str(mnt / "a/T/data"), str(mnt / "sub/deep/b/field/imag/data")} <= files
+        assert {
+            str(mnt / "a/field/inner/data"),
+            str(mnt / "a/T/data"),
+            str(mnt / "sub/deep/b/field/imag/data"),
+        } <= files
         assert not [file for file in files if re.search("/(T|field/[^/]+)/(T|field|row)/", file)]
         # 9 facts, info.json and data; the indices; T; a field and its T, and those below it.
-        assert len([file for file in files if file.startswith(f"{mnt.path}/sub/found/")]) == 11 + 3 + 3 + 10 + ("info.json" in listed(mnt, "a/T"))
+        assert len([file for file in files if file.startswith(f"{mnt.path}/sub/found/")]) == 11 + 3 + 3 + 10 + (
+            "info.json" in listed(mnt, "a/T")
+        )
         usage = run("du", "-a", mnt)
         assert (usage.returncode, usage.stderr) == (0, b"")
         matches = run("grep", "-r", "-l", "needle", mnt)
