@@ -1,5 +1,6 @@
 //! afbfs.
 pub mod grid;
 pub mod layout;
+pub mod name;
 pub mod runs;
 pub mod source;

@@ -74,9 +74,7 @@ impl View {
         let len = selection.count() * selection.itemsize();
         let path = match grid.single() {
             Some(layout) => Path::Blocks(Box::new(Blocks::new(&selection.place(layout)))),
-            None => {
-                Path::Rows(Box::new(Rows { grid: grid.clone(), selection: selection.clone(), start: 0, step: 1 }))
-            }
+            None => Path::Rows(Box::new(Rows { grid: grid.clone(), selection: selection.clone(), start: 0, step: 1 })),
         };
         View { len, path }
     }
