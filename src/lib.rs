@@ -1,4 +1,5 @@
 //! afbfs.
+pub mod dtype;
 pub mod grid;
 pub mod layout;
 pub mod runs;
