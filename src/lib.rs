@@ -1,4 +1,6 @@
 //! afbfs.
+pub mod dtype;
+pub mod format;
 pub mod grid;
 pub mod layout;
 pub mod name;
