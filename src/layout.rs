@@ -213,7 +213,7 @@ pub enum Pick {
 }
 
 /// How an axis of a view moves through the array.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Along {
     /// Along an axis of the array, by `step` elements.
     Axis { axis: usize, step: i64 },
@@ -223,7 +223,7 @@ enum Along {
 
 /// A view of an array in the array's own coordinates: what NumPy's basic indexing, transposition and field
 /// access make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Selection {
     /// Coordinates in the array of the view's first element.
     base: Vec<u64>,

@@ -50,7 +50,7 @@ pub const MAX_SIDECAR: usize = 64 << 10;
 pub struct Spec {
     /// The array's name, where one is given.
     pub name: Option<String>,
-    /// The file, a relative path, where one is given.
+    /// The file, where one is given: a path, relative to the source folder.
     pub file: Option<String>,
     /// Type of the elements.
     pub dtype: DType,

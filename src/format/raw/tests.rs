@@ -366,8 +366,8 @@ fn refused_names_and_files_that_lead_elsewhere() {
     for name in ["", ".", "..", "a/b", "a\0"] {
         refused(Spec::parse(&format!("dtype=f4,name={name}")), &["is no name of an array"]);
     }
-    for file in ["", "/etc/passwd", "../x", "a/../../x"] {
-        refused(Spec::parse(&format!("dtype=f4,file={file}")), &["is no file below"]);
+    for file in ["", "a\0b"] {
+        refused(Spec::parse(&format!("dtype=f4,file={file}")), &["is no path of a file"]);
     }
 }
 

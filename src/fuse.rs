@@ -1,0 +1,575 @@
+//! The thin adapter to FUSE: each callback converts, calls the file system, replies. Nothing else names `fuser`.
+//!
+//! *Capabilities.* Views are opened for direct I/O, so that programs' reads and writes pass the page cache by;
+//! `DIRECT_IO_ALLOW_MMAP` makes shared mappings possible all the same. `POSIX_ACL` has the kernel check ACLs.
+//! Never `ATOMIC_O_TRUNC`: with it, opening a view for truncation makes SIGBUS in other programs' mappings of it.
+//! No readdirplus: it would make an inode of every listed name.
+//!
+//! *Stale pages.* A write that leaves stale pages in the kernel's cache is answered only once they are dropped,
+//! by a thread of its own: dropping dirty pages makes the kernel write them back first, which the event
+//! loops must be free to serve.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fuser::{
+    BsdFileFlags, Config, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags, PollEvents,
+    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session,
+    SessionACL, TimeOrNow, WriteFlags,
+};
+
+use crate::fs::{Access, Attr, Changes, Fs, Kind, SetTime, Source, Written};
+
+/// For how long the kernel may believe a name or an attribute.
+const TTL: Duration = Duration::from_secs(1);
+/// Requests that may wait in the kernel before it holds background ones back.
+const BACKGROUND: u16 = 64;
+
+type Result<T> = std::result::Result<T, rustix::io::Errno>;
+
+/// A mount that answers, ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    session: Session<Adapter>,
+    stale: Receiver<Stale>,
+}
+
+impl Server {
+    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers.
+    ///
+    /// # Errors
+    /// If the kernel is too old, or the mount is gone already.
+    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, allow_other: bool) -> std::io::Result<Server> {
+        let (sender, stale) = channel();
+        let mut config = Config::default();
+        config.n_threads = Some(threads);
+        config.clone_fd = threads > 1;
+        let acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
+        config.acl = acl;
+        let session = Session::from_fd(Adapter { fs, stale: sender }, device, acl, config)?;
+        Ok(Server { session, stale })
+    }
+
+    /// Serves requests until the file system is unmounted.
+    ///
+    /// # Errors
+    /// What reading requests met.
+    pub fn run(self) -> std::io::Result<()> {
+        let notifier = self.session.notifier();
+        let stale = self.stale;
+        std::thread::Builder::new().name("notifier".into()).spawn(move || drop_stale_pages(&notifier, &stale))?;
+        self.session.run()
+    }
+}
+
+/// Inodes whose cached pages are to be dropped, and the write that waits for it.
+struct Stale {
+    inodes: Vec<u64>,
+    reply: Option<(ReplyWrite, u32)>,
+}
+
+fn drop_stale_pages(notifier: &Notifier, stale: &Receiver<Stale>) {
+    while let Ok(Stale { inodes, reply }) = stale.recv() {
+        for inode in inodes {
+            // An inode that the kernel has forgotten has no pages.
+            if let Err(error) = notifier.inval_inode(INodeNo(inode), 0, 0)
+                && error.raw_os_error() != Some(libc::ENOENT)
+            {
+                log::warn!("inode {inode}: dropping stale pages: {error}");
+            }
+        }
+        if let Some((reply, count)) = reply {
+            reply.written(count);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Adapter {
+    fs: Arc<Fs>,
+    stale: Sender<Stale>,
+}
+
+impl Adapter {
+    /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
+    fn call<T>(&self, f: impl FnOnce(&Fs) -> Result<T>) -> std::result::Result<T, Errno> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| f(&self.fs))).unwrap_or(Err(rustix::io::Errno::IO));
+        outcome.map_err(|error| {
+            // A name that is not there is an ordinary answer.
+            if error != rustix::io::Errno::NOENT && error != rustix::io::Errno::NODATA {
+                self.fs.count_error();
+            }
+            Errno::from_i32(error.raw_os_error())
+        })
+    }
+
+    fn written(&self, outcome: std::result::Result<Written, Errno>, from_cache: bool, reply: ReplyWrite) {
+        match outcome {
+            Err(error) => reply.error(error),
+            Ok(Written { count, stale }) if stale.is_empty() => reply.written(count as u32),
+            Ok(Written { count, stale }) => {
+                // The kernel waits for a page that it writes back, and dropping pages may wait for the kernel.
+                let reply = if from_cache {
+                    reply.written(count as u32);
+                    None
+                } else {
+                    Some((reply, count as u32))
+                };
+                // The notifier lives as long as the session; after it a dropped reply answers by itself.
+                let _ = self.stale.send(Stale { inodes: stale, reply });
+            }
+        }
+    }
+
+    /// Nothing can be made, removed or renamed.
+    fn refuse(&self) -> Errno {
+        self.fs.count_error();
+        Errno::EPERM
+    }
+}
+
+fn time((seconds, nanos): (i64, u32)) -> SystemTime {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let base = if seconds >= 0 { UNIX_EPOCH.checked_add(whole) } else { UNIX_EPOCH.checked_sub(whole) };
+    base.and_then(|base| base.checked_add(Duration::from_nanos(nanos.into()))).unwrap_or(UNIX_EPOCH)
+}
+
+fn file_type(kind: Kind) -> FileType {
+    match kind {
+        Kind::Folder => FileType::Directory,
+        Kind::File => FileType::RegularFile,
+    }
+}
+
+fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.inode),
+        size: attr.size,
+        blocks: attr.size.div_ceil(512),
+        atime: time(attr.atime),
+        mtime: time(attr.mtime),
+        ctime: time(attr.ctime),
+        crtime: UNIX_EPOCH,
+        kind: file_type(attr.kind),
+        perm: attr.mode as u16,
+        nlink: attr.links,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: attr.block_size,
+        flags: 0,
+    }
+}
+
+fn set_time(time: Option<TimeOrNow>) -> Option<SetTime> {
+    match time? {
+        TimeOrNow::Now => Some(SetTime::Now),
+        TimeOrNow::SpecificTime(time) => Some(match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => SetTime::At(after.as_secs() as i64, after.subsec_nanos()),
+            Err(before) => {
+                let before = before.duration();
+                let up = u64::from(before.subsec_nanos() > 0);
+                SetTime::At(
+                    -((before.as_secs() + up) as i64),
+                    (1_000_000_000 * up as u32).wrapping_sub(before.subsec_nanos()),
+                )
+            }
+        }),
+    }
+}
+
+fn reply_xattr(value: std::result::Result<Vec<u8>, Errno>, size: u32, reply: ReplyXattr) {
+    match value {
+        Err(error) => reply.error(error),
+        Ok(value) if size == 0 => reply.size(value.len() as u32),
+        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+        Ok(value) => reply.data(&value),
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        let wanted = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
+            | InitFlags::FUSE_POSIX_ACL
+            | InitFlags::FUSE_PARALLEL_DIROPS
+            | InitFlags::FUSE_ASYNC_DIO;
+        // What the kernel does not offer is done without.
+        let offered = wanted & config.capabilities();
+        if let Err(missing) = config.add_capabilities(offered) {
+            log::warn!("the kernel refuses {missing:?}");
+        }
+        if !offered.contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP) {
+            log::warn!("this kernel cannot map files shared that are read directly (Linux 6.6 can)");
+        }
+        if let Err(nearest) = config.set_max_background(BACKGROUND) {
+            log::debug!("max_background: the nearest value is {nearest}");
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.call(|fs| fs.lookup(parent.0, name)) {
+            Ok(attr) => reply.entry(&TTL, &file_attr(&attr), Generation(0)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn forget(&self, _req: &Request, inode: INodeNo, references: u64) {
+        // There is no reply that could carry an error.
+        let _ = self.call(|fs| {
+            fs.forget(inode.0, references);
+            Ok(())
+        });
+    }
+
+    fn getattr(&self, _req: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        match self.call(|fs| fs.getattr(inode.0)) {
+            Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let changes = Changes { mode, uid, gid, size, atime: set_time(atime), mtime: set_time(mtime) };
+        match self.call(|fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
+            Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn open(&self, _req: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let access = Access {
+            write: flags.acc_mode() != OpenAccMode::O_RDONLY,
+            // O_SYNC includes the bit of O_DSYNC.
+            sync: flags.0 & libc::O_DSYNC != 0,
+        };
+        let open = move |adapter: &Adapter, reply: ReplyOpen| match adapter.call(|fs| fs.open(inode.0, access)) {
+            Ok(opened) => {
+                let mut flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
+                if !opened.flush {
+                    flags |= FopenFlags::FOPEN_NOFLUSH;
+                }
+                reply.opened(FileHandle(opened.handle), flags);
+            }
+            Err(error) => reply.error(error),
+        };
+        if self.fs.is_slow_to_open(inode.0) {
+            let adapter = Adapter { fs: self.fs.clone(), stale: self.stale.clone() };
+            std::thread::spawn(move || open(&adapter, reply));
+        } else {
+            open(self, reply);
+        }
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        // Only reads that fill the page cache carry no lock owner.
+        let source = if lock_owner.is_some() { Source::Direct } else { Source::PageCache };
+        let mut reply = Some(reply);
+        let outcome = self.call(|fs| {
+            fs.read(handle.0, offset, size as usize, source, |bytes| {
+                if let Some(reply) = reply.take() {
+                    reply.data(bytes);
+                }
+            })
+        });
+        if let (Err(error), Some(reply)) = (outcome, reply) {
+            reply.error(error);
+        }
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let from_cache = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let source = if from_cache { Source::PageCache } else { Source::Direct };
+        self.written(self.call(|fs| fs.write(handle.0, offset, data, source)), from_cache, reply);
+    }
+
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        _inode_in: INodeNo,
+        handle_in: FileHandle,
+        offset_in: u64,
+        _inode_out: INodeNo,
+        handle_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        // The answer counts 32 bits; whoever wants more asks again.
+        let len = len.min(1 << 30);
+        self.written(self.call(|fs| fs.copy(handle_in.0, offset_in, handle_out.0, offset_out, len)), false, reply);
+    }
+
+    fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        reply_empty(self.call(|fs| fs.flush(handle.0)), reply);
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        let outcome = self.call(|fs| {
+            fs.release(handle.0);
+            Ok(())
+        });
+        reply_empty(outcome, reply);
+    }
+
+    fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        reply_empty(self.call(|fs| fs.fsync(handle.0)), reply);
+    }
+
+    fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.call(|fs| fs.opendir(inode.0)) {
+            Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn readdir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let outcome = self.call(|fs| {
+            fs.readdir(handle.0, offset, &mut |entry| {
+                !reply.add(INodeNo(entry.inode), entry.next, file_type(entry.kind), entry.name)
+            })
+        });
+        match outcome {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn releasedir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        let outcome = self.call(|fs| {
+            fs.releasedir(handle.0);
+            Ok(())
+        });
+        reply_empty(outcome, reply);
+    }
+
+    fn fsyncdir(&self, _req: &Request, _inode: INodeNo, _handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn statfs(&self, _req: &Request, _inode: INodeNo, reply: ReplyStatfs) {
+        match self.call(Fs::statfs) {
+            Ok(s) => reply.statfs(
+                s.f_blocks,
+                s.f_bfree,
+                s.f_bavail,
+                s.f_files,
+                s.f_ffree,
+                s.f_bsize as u32,
+                s.f_namemax as u32,
+                s.f_frsize as u32,
+            ),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        reply_xattr(self.call(|fs| fs.getxattr(inode.0, name)), size, reply);
+    }
+
+    fn listxattr(&self, _req: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
+        reply_xattr(self.call(|fs| fs.listxattr(inode.0)), size, reply);
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _name: &OsStr,
+        _value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EOPNOTSUPP);
+    }
+
+    fn removexattr(&self, _req: &Request, _inode: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EOPNOTSUPP);
+    }
+
+    fn lseek(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let outcome = self.call(|fs| {
+            let offset = u64::try_from(offset).map_err(|_| rustix::io::Errno::NXIO)?;
+            match whence {
+                libc::SEEK_DATA => fs.seek(handle.0, offset, false),
+                libc::SEEK_HOLE => fs.seek(handle.0, offset, true),
+                _ => Err(rustix::io::Errno::INVAL),
+            }
+        });
+        match outcome {
+            Ok(found) => reply.offset(found as i64),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        len: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply_empty(self.call(|fs| fs.allocate(handle.0, offset, len, mode)), reply);
+    }
+
+    fn create(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(self.refuse());
+    }
+
+    fn mknod(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refuse());
+    }
+
+    fn mkdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _mode: u32, _umask: u32, reply: ReplyEntry) {
+        reply.error(self.refuse());
+    }
+
+    fn symlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _target: &Path, reply: ReplyEntry) {
+        reply.error(self.refuse());
+    }
+
+    fn link(&self, _req: &Request, _inode: INodeNo, _parent: INodeNo, _name: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse());
+    }
+
+    fn unlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse());
+    }
+
+    fn rmdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse());
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _new_parent: INodeNo,
+        _new_name: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse());
+    }
+
+    fn readlink(&self, _req: &Request, _inode: INodeNo, reply: ReplyData) {
+        reply.error(Errno::EINVAL);
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _handle: FileHandle,
+        _flags: IoctlFlags,
+        _command: u32,
+        _data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    fn bmap(&self, _req: &Request, _inode: INodeNo, _block_size: u32, _index: u64, reply: ReplyBmap) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn poll(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _handle: FileHandle,
+        _notifier: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        // The kernel asks once and then takes files as always ready.
+        reply.error(Errno::ENOSYS);
+    }
+}
+
+fn reply_empty(outcome: std::result::Result<(), Errno>, reply: ReplyEmpty) {
+    match outcome {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
+    }
+}
