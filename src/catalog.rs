@@ -232,7 +232,7 @@ impl Catalog {
     /// # Errors
     /// ENOENT where it is gone, or leads out of the source.
     pub fn stat(&self, origin: &Origin) -> Result<Stat, Errno> {
-        Ok(rustix::fs::fstat(self.locate(origin)?)?)
+        rustix::fs::fstat(self.locate(origin)?)
     }
 
     /// The same of a folder of the source.
@@ -253,7 +253,7 @@ impl Catalog {
             Origin::File(path) => self.open_below(path, OFlags::PATH),
             Origin::Named(number) => {
                 let path = self.named_path(*number).ok_or(Errno::NOENT)?;
-                Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+                rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             }
         }
     }
@@ -297,7 +297,7 @@ impl Catalog {
     fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {
         let path = self.named_path(number).ok_or(Errno::NOENT)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        Ok(rustix::fs::open(path, flags, Mode::empty())?)
+        rustix::fs::open(path, flags, Mode::empty())
     }
 }
 

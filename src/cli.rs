@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::format::raw::Spec;
 
 mod cat;
+mod fstab;
 mod logging;
 mod ls;
 mod mount;
@@ -106,7 +107,8 @@ pub fn run() -> ExitCode {
 }
 
 fn path(expression: &str) -> Result<(), Failure> {
-    print(&crate::name::path_of(expression)?)
+    let path = crate::name::path_of(expression).map_err(|error| Failure(format!("{expression}: {error}")))?;
+    print(&path)
 }
 
 /// Writes a line to standard output. A reader that has gone is no failure.

@@ -10,22 +10,28 @@
 //! loops must be free to serve.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BsdFileFlags, Config, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags, PollEvents,
-    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
-    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session,
-    SessionACL, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
+    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::fs::{Access, Attr, Changes, Fs, Kind, SetTime, Source, Written};
+use crate::fs::{Access, Changes, Fs, Source, Written};
+
+mod convert;
+mod server;
+
+pub use server::Server;
+
+use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
+use server::Stale;
 
 /// For how long the kernel may believe a name or an attribute.
 const TTL: Duration = Duration::from_secs(1);
@@ -33,63 +39,6 @@ const TTL: Duration = Duration::from_secs(1);
 const BACKGROUND: u16 = 64;
 
 type Result<T> = std::result::Result<T, rustix::io::Errno>;
-
-/// A mount that answers, ready to serve.
-#[derive(Debug)]
-pub struct Server {
-    session: Session<Adapter>,
-    stale: Receiver<Stale>,
-}
-
-impl Server {
-    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers.
-    ///
-    /// # Errors
-    /// If the kernel is too old, or the mount is gone already.
-    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, allow_other: bool) -> std::io::Result<Server> {
-        let (sender, stale) = channel();
-        let mut config = Config::default();
-        config.n_threads = Some(threads);
-        config.clone_fd = threads > 1;
-        let acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
-        config.acl = acl;
-        let session = Session::from_fd(Adapter { fs, stale: sender }, device, acl, config)?;
-        Ok(Server { session, stale })
-    }
-
-    /// Serves requests until the file system is unmounted.
-    ///
-    /// # Errors
-    /// What reading requests met.
-    pub fn run(self) -> std::io::Result<()> {
-        let notifier = self.session.notifier();
-        let stale = self.stale;
-        std::thread::Builder::new().name("notifier".into()).spawn(move || drop_stale_pages(&notifier, &stale))?;
-        self.session.run()
-    }
-}
-
-/// Inodes whose cached pages are to be dropped, and the write that waits for it.
-struct Stale {
-    inodes: Vec<u64>,
-    reply: Option<(ReplyWrite, u32)>,
-}
-
-fn drop_stale_pages(notifier: &Notifier, stale: &Receiver<Stale>) {
-    while let Ok(Stale { inodes, reply }) = stale.recv() {
-        for inode in inodes {
-            // An inode that the kernel has forgotten has no pages.
-            if let Err(error) = notifier.inval_inode(INodeNo(inode), 0, 0)
-                && error.raw_os_error() != Some(libc::ENOENT)
-            {
-                log::warn!("inode {inode}: dropping stale pages: {error}");
-            }
-        }
-        if let Some((reply, count)) = reply {
-            reply.written(count);
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Adapter {
@@ -132,65 +81,6 @@ impl Adapter {
     fn refuse(&self) -> Errno {
         self.fs.count_error();
         Errno::EPERM
-    }
-}
-
-fn time((seconds, nanos): (i64, u32)) -> SystemTime {
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let base = if seconds >= 0 { UNIX_EPOCH.checked_add(whole) } else { UNIX_EPOCH.checked_sub(whole) };
-    base.and_then(|base| base.checked_add(Duration::from_nanos(nanos.into()))).unwrap_or(UNIX_EPOCH)
-}
-
-fn file_type(kind: Kind) -> FileType {
-    match kind {
-        Kind::Folder => FileType::Directory,
-        Kind::File => FileType::RegularFile,
-    }
-}
-
-fn file_attr(attr: &Attr) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(attr.inode),
-        size: attr.size,
-        blocks: attr.size.div_ceil(512),
-        atime: time(attr.atime),
-        mtime: time(attr.mtime),
-        ctime: time(attr.ctime),
-        crtime: UNIX_EPOCH,
-        kind: file_type(attr.kind),
-        perm: attr.mode as u16,
-        nlink: attr.links,
-        uid: attr.uid,
-        gid: attr.gid,
-        rdev: 0,
-        blksize: attr.block_size,
-        flags: 0,
-    }
-}
-
-fn set_time(time: Option<TimeOrNow>) -> Option<SetTime> {
-    match time? {
-        TimeOrNow::Now => Some(SetTime::Now),
-        TimeOrNow::SpecificTime(time) => Some(match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => SetTime::At(after.as_secs() as i64, after.subsec_nanos()),
-            Err(before) => {
-                let before = before.duration();
-                let up = u64::from(before.subsec_nanos() > 0);
-                SetTime::At(
-                    -((before.as_secs() + up) as i64),
-                    (1_000_000_000 * up as u32).wrapping_sub(before.subsec_nanos()),
-                )
-            }
-        }),
-    }
-}
-
-fn reply_xattr(value: std::result::Result<Vec<u8>, Errno>, size: u32, reply: ReplyXattr) {
-    match value {
-        Err(error) => reply.error(error),
-        Ok(value) if size == 0 => reply.size(value.len() as u32),
-        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
-        Ok(value) => reply.data(&value),
     }
 }
 
@@ -564,12 +454,5 @@ impl Filesystem for Adapter {
     ) {
         // The kernel asks once and then takes files as always ready.
         reply.error(Errno::ENOSYS);
-    }
-}
-
-fn reply_empty(outcome: std::result::Result<(), Errno>, reply: ReplyEmpty) {
-    match outcome {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(error),
     }
 }

@@ -33,6 +33,8 @@ pub struct Options {
     pub read_only: bool,
     /// Users other than the one who mounts may enter; the kernel checks their rights by mode and ACL.
     pub allow_other: bool,
+    /// Further options for the kernel: `noexec`, `noatime`, `nodiratime`.
+    pub kernel: Vec<&'static str>,
 }
 
 /// Why mounting or unmounting failed.
@@ -96,6 +98,14 @@ fn mount_directly(point: &Path, options: &Options) -> Result<OwnedFd, Errno> {
     if options.read_only {
         flags |= MountFlags::RDONLY;
     }
+    for option in &options.kernel {
+        flags |= match *option {
+            "noexec" => MountFlags::NOEXEC,
+            "noatime" => MountFlags::NOATIME,
+            "nodiratime" => MountFlags::NODIRATIME,
+            _ => return Err(Errno::INVAL),
+        };
+    }
     rustix::mount::mount(options.source.as_path(), point, TYPE, flags, data.as_c_str())?;
     Ok(device)
 }
@@ -115,6 +125,10 @@ fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountErro
     }
     if options.allow_other {
         list.push_str(",allow_other");
+    }
+    for option in &options.kernel {
+        list.push(',');
+        list.push_str(option);
     }
     let helper = Command::new("fusermount3")
         .arg("-o")

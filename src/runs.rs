@@ -36,6 +36,14 @@ pub struct Run {
     pub count: u64,
 }
 
+impl Run {
+    /// First byte and one past the last.
+    pub fn reach(&self) -> Range<u64> {
+        let last = self.offset.wrapping_add_signed(self.stride.wrapping_mul(self.count as i64 - 1));
+        self.offset.min(last)..self.offset.max(last) + self.length
+    }
+}
+
 /// A selection of an array as a sequence of bytes.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -192,6 +200,7 @@ pub struct Runs<'a> {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would allocate for each window")]
 enum Walk<'a> {
     Blocks(BlockWalk<'a>),
     Rows(RowWalk<'a>),

@@ -15,7 +15,6 @@
 //!
 //! Where a file cannot be mapped (some network and FUSE file systems), `pread(2)` and `pwrite(2)` take over.
 
-use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -23,12 +22,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::{Errno, Result, retry_on_intr};
 
-use crate::runs::{Run, View};
-use std::ops::Range;
-
+mod copy;
 mod sync;
+pub use copy::{gather, read, write};
 pub use sync::sync;
 mod sys;
+
+/// `f_type` of tmpfs, from statfs(2).
+const TMPFS: u64 = 0x0102_1994;
 
 /// How much may be mapped at once.
 #[derive(Clone, Copy, Debug)]
@@ -109,17 +110,14 @@ pub struct File {
     writable: OnceLock<OwnedFd>,
     /// The length of a block device, which `fstat(2)` does not tell.
     fixed_len: Option<u64>,
+    /// Whether it lies in memory (tmpfs): there, reading a hole through a mapping would fill it.
+    in_memory: bool,
     /// The mapped windows, few of them.
     windows: RwLock<Vec<(u64, Arc<sys::Map>)>>,
     unmappable: AtomicBool,
     dirty: AtomicBool,
     /// The last write error: a counter of errors above, the errno below.
     error: AtomicU64,
-}
-
-thread_local! {
-    /// Where strided windows are gathered: one buffer for each thread, kept for the next request.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -143,6 +141,7 @@ impl Store {
             FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
             _ => return Err(Errno::INVAL),
         };
+        let in_memory = rustix::fs::fstatfs(&readable).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
         // Readahead would bring pages in that nobody asked for. Where advice is not taken, reads are the same.
         let _ = rustix::fs::fadvise(&readable, 0, None, rustix::fs::Advice::Random);
         Ok(Arc::new(File {
@@ -151,6 +150,7 @@ impl Store {
             readable,
             writable: OnceLock::new(),
             fixed_len,
+            in_memory,
             windows: RwLock::default(),
             unmappable: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
@@ -349,288 +349,6 @@ impl Drop for File {
             log::error!("device {} inode {}: writing back failed: {error}", self.id.device, self.id.inode);
         }
         self.store.dismiss(self);
-    }
-}
-
-/// The file of a run; `None` is the fill value.
-fn file_of(files: &[Arc<File>], piece: u32) -> Result<&Arc<File>> {
-    files.get(piece as usize).ok_or(Errno::IO)
-}
-
-/// Hands the bytes of a window of a view to `sink`: straight from the mapping where they are contiguous,
-/// gathered once into a buffer of the thread where not. `files` are the pieces of the array, `fill` is an element
-/// for pieces that do not exist (zeros where it is empty).
-///
-/// # Errors
-/// EIO for bytes past the end of a file, or that cannot be read. The sink is not called then.
-pub fn read<R>(
-    files: &[Arc<File>],
-    fill: &[u8],
-    view: &View,
-    window: Range<u64>,
-    sink: impl FnOnce(&[u8]) -> R,
-) -> Result<R> {
-    if let Some((piece, bytes)) = view.contiguous(window.clone()) {
-        let file = file_of(files, piece)?;
-        if let Some((map, start)) = file.try_map(bytes.start, bytes.end, false)?
-            && bytes.end - start <= map.len() as u64
-        {
-            if bytes.end > file.len()? {
-                file.store.fault();
-                return Err(Errno::IO);
-            }
-            let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
-            prefetch(file, &map, offset, len);
-            file.store.counters.borrowed.fetch_add(1, Ordering::Relaxed);
-            return Ok(sink(map.borrow(offset, len)));
-        }
-    }
-    let len = (window.end.min(view.len()) - window.start.min(view.len())) as usize;
-    BUFFER.with_borrow_mut(|buffer| {
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
-        gather(files, fill, view, window, &mut buffer[..len])?;
-        Ok(sink(&buffer[..len]))
-    })
-}
-
-/// Copies a window of a view into a buffer of the window's length, clipped to the view.
-///
-/// # Errors
-/// EIO for bytes past the end of a file, or that cannot be read.
-pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
-    let mut lens = Lens::default();
-    prefetch_runs(files, view, window.clone());
-    let mut done = 0;
-    for run in view.runs(window) {
-        let bytes = (run.length * run.count) as usize;
-        let target = &mut buffer[done..done + bytes];
-        done += bytes;
-        match run.piece {
-            None => fill_with(target, fill, run.offset as usize),
-            Some(piece) => {
-                let file = file_of(files, piece)?;
-                file.gather_run(&run, lens.of(piece, file)?, target)?;
-            }
-        }
-    }
-    if let Some(file) = files.first() {
-        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
-        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
-    }
-    Ok(())
-}
-
-/// Copies `data` into a view from byte `at` on, and returns how many bytes were written: all, or those before the
-/// place where it failed. A write to pieces that do not exist is EROFS.
-///
-/// # Errors
-/// If not even one byte could be written: ENOSPC, EIO, what `pwrite(2)` answers.
-pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<usize> {
-    let mut lens = Lens::default();
-    let mut done = 0;
-    for run in view.runs(at..at + data.len() as u64) {
-        let bytes = (run.length * run.count) as usize;
-        let outcome = match run.piece {
-            None => Err((0, Errno::ROFS)),
-            Some(piece) => match file_of(files, piece).and_then(|file| Ok((file, lens.of(piece, file)?))) {
-                Ok((file, len)) => file.scatter_run(&run, len, &data[done..done + bytes]),
-                Err(error) => Err((0, error)),
-            },
-        };
-        match outcome {
-            Ok(()) => done += bytes,
-            Err((written, _)) if done + written > 0 => return Ok(done + written),
-            Err((_, error)) => return Err(error),
-        }
-    }
-    Ok(done)
-}
-
-/// The lengths of the files of one request, asked once each: mostly there is one.
-#[derive(Default)]
-struct Lens {
-    last: Option<(u32, u64)>,
-}
-
-impl Lens {
-    fn of(&mut self, piece: u32, file: &File) -> Result<u64> {
-        match self.last {
-            Some((known, len)) if known == piece => Ok(len),
-            _ => {
-                let len = file.len()?;
-                self.last = Some((piece, len));
-                Ok(len)
-            }
-        }
-    }
-}
-
-/// Repeats the fill element, from byte `phase` of it on.
-fn fill_with(target: &mut [u8], fill: &[u8], phase: usize) {
-    if fill.is_empty() {
-        target.fill(0);
-    } else {
-        target.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
-    }
-}
-
-/// First byte and one past the last of a run.
-fn reach(run: &Run) -> (u64, u64) {
-    let last = run.offset.wrapping_add_signed(run.stride.wrapping_mul(run.count as i64 - 1));
-    (run.offset.min(last), run.offset.max(last) + run.length)
-}
-
-impl File {
-    fn gather_run(self: &Arc<File>, run: &Run, file_len: u64, target: &mut [u8]) -> Result<()> {
-        let (low, high) = reach(run);
-        if high > file_len {
-            self.store.fault();
-            return Err(Errno::IO);
-        }
-        if let Some((map, start)) = self.try_map(low, high, false)?
-            && high - start <= map.len() as u64
-        {
-            let offset = (run.offset - start) as usize;
-            return map.gather(target, offset, run.length as usize, run.stride, run.count as usize).map_err(|_| {
-                self.store.fault();
-                Errno::IO
-            });
-        }
-        self.each_part(run, |part, at| {
-            let target = &mut target[at..at + part.length as usize];
-            match self.try_map(part.offset, part.offset + part.length, false)? {
-                Some((map, start)) => {
-                    map.gather(target, (part.offset - start) as usize, target.len(), 0, 1).map_err(|_| Errno::IO)
-                }
-                None => read_exact(self.fd(), target, part.offset),
-            }
-        })
-        .map_err(|(_, error)| error)
-    }
-
-    fn scatter_run(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> std::result::Result<(), (usize, Errno)> {
-        let (low, high) = reach(run);
-        self.dirty.store(true, Ordering::Release);
-        // Bytes past the end are no part of the file: storing them would lose them, writing would make it grow.
-        if high <= file_len
-            && let Some((map, start)) = self.try_map(low, high, true).map_err(|error| (0, error))?
-            && high - start <= map.len() as u64
-        {
-            let offset = (run.offset - start) as usize;
-            self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
-            return match map.scatter(data, offset, run.length as usize, run.stride, run.count as usize) {
-                Ok(()) => Ok(()),
-                Err(fault) => {
-                    self.store.fault();
-                    self.write_rest(run, data, fault.done)
-                }
-            };
-        }
-        self.write_rest(run, data, 0)
-    }
-
-    /// Writes what a mapping did not take, from byte `done` of the run on, with `pwrite(2)`.
-    fn write_rest(self: &Arc<File>, run: &Run, data: &[u8], done: usize) -> std::result::Result<(), (usize, Errno)> {
-        self.each_part(run, |part, at| {
-            let end = at + part.length as usize;
-            if end <= done {
-                return Ok(());
-            }
-            let skip = done.saturating_sub(at);
-            let (data, offset) = (&data[at + skip..end], part.offset + skip as u64);
-            if offset + data.len() as u64 > self.len()? {
-                self.store.fault();
-                return Err(Errno::IO);
-            }
-            write_exact(self.writable()?, data, offset)
-        })
-    }
-
-    /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
-    fn each_part(
-        &self,
-        run: &Run,
-        mut each: impl FnMut(Run, usize) -> Result<()>,
-    ) -> std::result::Result<(), (usize, Errno)> {
-        let mut at = 0;
-        for block in 0..run.count {
-            let mut offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(block as i64));
-            let end = offset + run.length;
-            while offset < end {
-                let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
-                let length = cut - offset;
-                let part = Run { piece: run.piece, offset, length, stride: length as i64, count: 1 };
-                each(part, at).map_err(|error| (at, error))?;
-                at += length as usize;
-                offset = cut;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
-    while !target.is_empty() {
-        let count = retry_on_intr(|| rustix::io::pread(fd, &mut *target, offset))?;
-        if count == 0 {
-            return Err(Errno::IO);
-        }
-        offset += count as u64;
-        target = &mut target[count..];
-    }
-    Ok(())
-}
-
-fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64) -> Result<()> {
-    while !data.is_empty() {
-        let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
-        if count == 0 {
-            return Err(Errno::NOSPC);
-        }
-        offset += count as u64;
-        data = &data[count..];
-    }
-    Ok(())
-}
-
-/// Asks for the pages of a contiguous window, if they are not all in memory: with random access advised, the kernel
-/// would otherwise read them one by one.
-fn prefetch(file: &File, map: &sys::Map, offset: usize, len: usize) {
-    if len > sys::page_size() && !map.is_resident(offset, len) {
-        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-        // Advice that is not taken costs only time.
-        let _ = map.will_need(offset, len);
-    }
-}
-
-/// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
-/// of the blocks decides, because asking for pages that are there costs more than the copy.
-fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
-    const PROBES: u64 = 4;
-    for run in view.runs(window) {
-        let Some(file) = run.piece.and_then(|piece| files.get(piece as usize)) else { continue };
-        let page = sys::page_size() as u64;
-        let (low, high) = reach(&run);
-        if high - low <= page {
-            continue;
-        }
-        let Ok(Some((map, start))) = file.try_map(low, high, false) else { continue };
-        if high - start > map.len() as u64 {
-            continue;
-        }
-        let block = |k: u64| (run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) - start) as usize;
-        let length = run.length as usize;
-        if (0..=PROBES).all(|probe| map.is_resident(block((run.count - 1) * probe / PROBES), length)) {
-            continue;
-        }
-        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-        if run.stride.unsigned_abs() <= page {
-            let _ = map.will_need((low - start) as usize, (high - low) as usize);
-        } else {
-            (0..run.count).for_each(|k| drop(map.will_need(block(k), length)));
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Failure, SourceArgs, absolute, logging};
+use super::{Failure, SourceArgs, absolute, fstab, logging};
 use crate::catalog::Catalog;
 use crate::fs::{Fs, Settings};
 use crate::fuse::Server;
@@ -53,11 +53,39 @@ pub(super) struct Args {
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N, noexec,
+    /// noatime; those for mount(8) and systemd are ignored
+    #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
+    options: Vec<Options>,
     #[command(flatten)]
     source_args: SourceArgs,
     /// Report on standard output that the mount answers: set by the process in the foreground
     #[arg(long, hide = true)]
     background_child: bool,
+}
+
+/// The contents of one `-o`.
+#[derive(Clone, Debug)]
+struct Options(Vec<fstab::Item>);
+
+fn parse_options(list: &str) -> Result<Options, String> {
+    fstab::parse(list).map(Options)
+}
+
+/// Takes the contents of `-o` over into the options that mean the same.
+fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
+    let mut kernel = Vec::new();
+    for item in args.options.drain(..).flat_map(|options| options.0) {
+        match item {
+            fstab::Item::ReadOnly => args.read_only = true,
+            fstab::Item::AllowOther => args.allow_other = true,
+            fstab::Item::FollowLinks => args.source_args.follow_links = true,
+            fstab::Item::Threads(threads) => args.threads = threads,
+            fstab::Item::ListMax(most) => args.list_max = most,
+            fstab::Item::Kernel(option) => kernel.push(option),
+        }
+    }
+    (args, kernel)
 }
 
 /// Twice the cores, so that a request that waits for the disk does not hold up the others.
@@ -67,8 +95,9 @@ fn default_threads() -> u16 {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let (args, kernel) = settle(args);
     if args.foreground || args.background_child {
-        return serve(&args);
+        return serve(&args, kernel);
     }
     // What can be known beforehand is said at once, by the process that was asked.
     prepare(&args)?;
@@ -148,7 +177,7 @@ fn start_background() -> Result<(), Failure> {
 }
 
 /// Mounts, and serves until somebody unmounts.
-fn serve(args: &Args) -> Result<(), Failure> {
+fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     if args.background_child {
         // A terminal that is closed, or a job that is ended, does not concern the mount.
         let _ = rustix::process::setsid();
@@ -168,8 +197,12 @@ fn serve(args: &Args) -> Result<(), Failure> {
     let catalog = Arc::new(catalog);
     let settings = Settings { read_only: args.read_only, list_max: args.list_max };
     let fs = Arc::new(Fs::new(catalog.clone(), settings));
-    let options =
-        mount::Options { source: absolute(&args.source), read_only: args.read_only, allow_other: args.allow_other };
+    let options = mount::Options {
+        source: absolute(&args.source),
+        read_only: args.read_only,
+        allow_other: args.allow_other,
+        kernel,
+    };
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
     let server = match Server::new(fs.clone(), device, args.threads.into(), args.allow_other) {

@@ -1,6 +1,4 @@
 //! Types against what NumPy 2.4 says of them.
-#![allow(clippy::unwrap_used)]
-
 use proptest::prelude::*;
 use serde_json::json;
 

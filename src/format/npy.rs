@@ -72,7 +72,8 @@ impl Format for Npy {
     }
 
     fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        file_name.strip_suffix(".npy").filter(|stem| !stem.is_empty())
+        // A file called just `.npy` has no stem, and keeps its name.
+        file_name.strip_suffix(".npy").map(|stem| if stem.is_empty() { file_name } else { stem })
     }
 
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Array, Refusal> {

@@ -120,7 +120,7 @@ impl Fs {
     pub fn getattr(&self, inode: u64) -> Result<Attr, Errno> {
         match self.node(inode)? {
             Node::Folder(folder) => self.attr_of_folder(inode, &folder),
-            Node::Special(special) => Ok(self.attr_of_special(special)),
+            Node::Special(special) => self.attr_of_special(special),
             Node::Error(origin) => match self.catalog.describe(&origin) {
                 Err(Problem::Refused(reason)) => {
                     let len = error_text(&self.catalog, &origin, &reason).len() as u64;
@@ -145,7 +145,7 @@ impl Fs {
             return Ok(described.stat);
         }
         match self.inodes.file(inode) {
-            Some(file) => Ok(rustix::fs::fstat(file.fd())?),
+            Some(file) => rustix::fs::fstat(file.fd()),
             None => Err(Errno::STALE),
         }
     }
@@ -177,25 +177,16 @@ impl Fs {
         }
     }
 
-    pub(super) fn attr_of_special(&self, special: Special) -> Attr {
-        let inode = special.number();
-        match rustix::fs::fstat(self.catalog.root()) {
-            Ok(stat) => Attr::new(inode, Kind::File, 0, stat.st_mode & 0o444, &stat),
-            // The folder's descriptor is open; should this fail all the same, root's empty file serves.
-            Err(_) => Attr {
-                inode,
-                kind: Kind::File,
-                size: 0,
-                block_size: BLOCK,
-                mode: 0o400,
-                links: 1,
-                uid: 0,
-                gid: 0,
-                atime: (0, 0),
-                mtime: (0, 0),
-                ctime: (0, 0),
-            },
+    /// `.afbfs` has the times of the source's folder. The list of all arrays is only for the user who mounted: it names
+    /// what lies in folders that others may not enter.
+    pub(super) fn attr_of_special(&self, special: Special) -> Result<Attr, Errno> {
+        let stat = rustix::fs::fstat(self.catalog.root())?;
+        let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat);
+        if special == Special::Arrays {
+            attr.mode = 0o400;
+            attr.uid = rustix::process::geteuid().as_raw();
         }
+        Ok(attr)
     }
 
     /// Changes attributes: the length as a truncation within the fixed size, the times those of the array file.
@@ -297,13 +288,13 @@ impl Fs {
     /// What `statvfs(2)` answers.
     pub fn statfs(&self) -> Result<StatVfs, Errno> {
         let path = format!("/proc/self/fd/{}", self.catalog.root().as_raw_fd());
-        Ok(rustix::fs::statvfs(path)?)
+        rustix::fs::statvfs(path)
     }
 }
 
-/// The mode of a folder made of a file: whoever may read may enter and list.
+/// The mode of a folder made of a file: whoever may read or write the file may enter the folder.
 fn enterable(mode: u32) -> u32 {
-    (mode & 0o666) | ((mode & 0o444) >> 2)
+    (mode & 0o666) | ((mode & 0o444) >> 2) | ((mode & 0o222) >> 1)
 }
 
 /// Reads the ACL through `/proc`, as a descriptor opened with `O_PATH` knows no extended attributes.
@@ -335,5 +326,5 @@ fn masked(acl: Vec<u8>, mask: u8) -> Vec<u8> {
 }
 
 fn with_search(acl: Vec<u8>) -> Vec<u8> {
-    map_permissions(acl, |permissions| (permissions & 0o6) | ((permissions & 0o4) >> 2))
+    map_permissions(acl, |permissions| enterable(permissions.into()) as u8 & 0o7)
 }

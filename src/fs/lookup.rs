@@ -40,7 +40,7 @@ impl Fs {
             }
             Folder::Special => {
                 let special = Special::ALL.into_iter().find(|special| special.name() == name);
-                Ok(self.attr_of_special(special.ok_or(Errno::NOENT)?))
+                self.attr_of_special(special.ok_or(Errno::NOENT)?)
             }
             Folder::Views { origin, steps, place } => self.lookup_view(parent, origin, steps, *place, name),
         }

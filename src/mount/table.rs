@@ -77,8 +77,6 @@ pub fn is_within(inner: &Path, outer: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

@@ -232,6 +232,9 @@ fn check_name(name: &str) -> Result<(), PathError> {
     if name.contains('\0') {
         return refuse("no array's name holds a NUL byte");
     }
+    if name.ends_with(']') {
+        return refuse(format!("`{name}` has no opening bracket"));
+    }
     if let Some(operator) = name.split(' ').find(|word| OPERATORS.contains(word)) {
         return refuse(format!(
             "`{operator}` is arithmetic, which has no path: ask for the path of each array; if `{name}` is an array's \

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result};
 
-use super::{File, reach, sys};
+use super::{File, sys};
 use crate::runs::View;
 
 /// So many ranges are synced one by one. Each such call is a commit of the file system's journal.
@@ -107,7 +107,8 @@ impl Ranges<'_> {
             };
             let (low, high) = if run.stride.unsigned_abs() <= page {
                 *done = run.count;
-                reach(run)
+                let reach = run.reach();
+                (reach.start, reach.end)
             } else {
                 let offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(*done as i64));
                 *done += 1;

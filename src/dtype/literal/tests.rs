@@ -1,6 +1,4 @@
 //! Literals against what Python reads and writes.
-#![allow(clippy::unwrap_used)]
-
 use proptest::prelude::*;
 
 use super::Literal::{Bool, Dict, Int, List, Str, Tuple};

@@ -1,6 +1,4 @@
 //! Descriptions in their three places, and each that is refused.
-#![allow(clippy::unwrap_used)]
-
 use std::io;
 
 use proptest::prelude::*;

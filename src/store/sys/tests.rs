@@ -1,7 +1,5 @@
 //! The copy loops against a loop over bytes, and their behaviour at a fault.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs::File;
 use std::io::Write;
 

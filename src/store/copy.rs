@@ -1,0 +1,302 @@
+//! Copies between views and buffers.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::io::{Errno, Result, retry_on_intr};
+
+use super::{File, sys};
+use crate::runs::{Run, View};
+
+thread_local! {
+    /// Where strided windows are gathered: one buffer for each thread, kept for the next request.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The file of a run; `None` is the fill value.
+fn file_of(files: &[Arc<File>], piece: u32) -> Result<&Arc<File>> {
+    files.get(piece as usize).ok_or(Errno::IO)
+}
+
+/// Hands the bytes of a window of a view to `sink`: straight from the mapping where they are contiguous,
+/// gathered once into a buffer of the thread where not. `files` are the pieces of the array, `fill` is an element
+/// for pieces that do not exist (zeros where it is empty).
+///
+/// # Errors
+/// EIO for bytes past the end of a file, or that cannot be read. The sink is not called then.
+pub fn read<R>(
+    files: &[Arc<File>],
+    fill: &[u8],
+    view: &View,
+    window: Range<u64>,
+    sink: impl FnOnce(&[u8]) -> R,
+) -> Result<R> {
+    if let Some((piece, bytes)) = view.contiguous(window.clone()) {
+        let file = file_of(files, piece)?;
+        if bytes.end > file.len()? {
+            file.store.fault();
+            return Err(Errno::IO);
+        }
+        if let Some((map, start)) = file.map_for_reading(&bytes)? {
+            let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
+            prefetch(file, &map, offset, len);
+            file.store.counters.borrowed.fetch_add(1, Ordering::Relaxed);
+            return Ok(sink(map.borrow(offset, len)));
+        }
+    }
+    let len = (window.end.min(view.len()).saturating_sub(window.start)) as usize;
+    if len == 0 {
+        return Ok(sink(&[]));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        gather(files, fill, view, window, &mut buffer[..len])?;
+        Ok(sink(&buffer[..len]))
+    })
+}
+
+/// Copies a window of a view into a buffer of the window's length, clipped to the view.
+///
+/// # Errors
+/// EIO for bytes past the end of a file, or that cannot be read.
+pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+    let mut lens = Lens::default();
+    prefetch_runs(files, view, window.clone());
+    let mut done = 0;
+    for run in view.runs(window) {
+        let bytes = (run.length * run.count) as usize;
+        let target = &mut buffer[done..done + bytes];
+        done += bytes;
+        match run.piece {
+            None => fill_with(target, fill, run.offset as usize),
+            Some(piece) => {
+                let file = file_of(files, piece)?;
+                file.gather_run(&run, lens.of(piece, file)?, target)?;
+            }
+        }
+    }
+    if let Some(file) = files.first() {
+        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
+        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Copies `data` into a view from byte `at` on, and returns how many bytes were written: all, or those before the
+/// place where it failed. A write to pieces that do not exist is EROFS.
+///
+/// # Errors
+/// If not even one byte could be written: ENOSPC, EIO, what `pwrite(2)` answers.
+pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<usize> {
+    let mut lens = Lens::default();
+    let mut done = 0;
+    for run in view.runs(at..at + data.len() as u64) {
+        let bytes = (run.length * run.count) as usize;
+        let outcome = match run.piece {
+            None => Err((0, Errno::ROFS)),
+            Some(piece) => match file_of(files, piece).and_then(|file| Ok((file, lens.of(piece, file)?))) {
+                Ok((file, len)) => file.scatter_run(&run, len, &data[done..done + bytes]),
+                Err(error) => Err((0, error)),
+            },
+        };
+        match outcome {
+            Ok(()) => done += bytes,
+            Err((written, _)) if done + written > 0 => return Ok(done + written),
+            Err((_, error)) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// The lengths of the files of one request, asked once each: mostly there is one.
+#[derive(Default)]
+struct Lens {
+    last: Option<(u32, u64)>,
+}
+
+impl Lens {
+    fn of(&mut self, piece: u32, file: &File) -> Result<u64> {
+        match self.last {
+            Some((known, len)) if known == piece => Ok(len),
+            _ => {
+                let len = file.len()?;
+                self.last = Some((piece, len));
+                Ok(len)
+            }
+        }
+    }
+}
+
+/// Repeats the fill element, from byte `phase` of it on.
+fn fill_with(target: &mut [u8], fill: &[u8], phase: usize) {
+    if fill.is_empty() {
+        target.fill(0);
+    } else {
+        target.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
+    }
+}
+
+impl File {
+    /// The mapping in which a range of bytes lies as a whole, and the byte at which it starts. Nothing where there is none, or
+    /// where reading should leave it alone: see `in_memory`.
+    fn map_for_reading(self: &Arc<File>, bytes: &Range<u64>) -> Result<Option<(Arc<sys::Map>, u64)>> {
+        let Some((map, start)) = self.try_map(bytes.start, bytes.end, false)? else { return Ok(None) };
+        let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
+        if bytes.end - start > map.len() as u64 || (self.in_memory && !map.is_resident(offset, len)) {
+            return Ok(None);
+        }
+        Ok(Some((map, start)))
+    }
+
+    fn gather_run(self: &Arc<File>, run: &Run, file_len: u64, target: &mut [u8]) -> Result<()> {
+        let reach = run.reach();
+        if reach.end > file_len {
+            self.store.fault();
+            return Err(Errno::IO);
+        }
+        if let Some((map, start)) = self.map_for_reading(&reach)? {
+            let offset = (run.offset - start) as usize;
+            if map.gather(target, offset, run.length as usize, run.stride, run.count as usize).is_ok() {
+                return Ok(());
+            }
+            self.store.fault();
+        }
+        // Block by block: where windows of the file meet, and where a mapping faults, to learn whether reading does, too.
+        self.each_part(run, |part, at| {
+            let target = &mut target[at..at + part.length as usize];
+            let mapped = self.map_for_reading(&part.reach())?;
+            let copied =
+                mapped.map(|(map, start)| map.gather(target, (part.offset - start) as usize, target.len(), 0, 1));
+            if copied == Some(Ok(())) { Ok(()) } else { read_exact(self.fd(), target, part.offset) }
+        })
+        .map_err(|(_, error)| error)
+    }
+
+    fn scatter_run(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> std::result::Result<(), (usize, Errno)> {
+        let Range { start: low, end: high } = run.reach();
+        self.dirty.store(true, Ordering::Release);
+        // Bytes past the end are no part of the file: storing them would lose them, writing would make it grow.
+        if high <= file_len
+            && let Some((map, start)) = self.try_map(low, high, true).map_err(|error| (0, error))?
+            && high - start <= map.len() as u64
+        {
+            let offset = (run.offset - start) as usize;
+            self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
+            return match map.scatter(data, offset, run.length as usize, run.stride, run.count as usize) {
+                Ok(()) => Ok(()),
+                Err(fault) => {
+                    self.store.fault();
+                    self.write_rest(run, data, fault.done)
+                }
+            };
+        }
+        self.write_rest(run, data, 0)
+    }
+
+    /// Writes what a mapping did not take, from byte `done` of the run on, with `pwrite(2)`.
+    fn write_rest(self: &Arc<File>, run: &Run, data: &[u8], done: usize) -> std::result::Result<(), (usize, Errno)> {
+        self.each_part(run, |part, at| {
+            let end = at + part.length as usize;
+            if end <= done {
+                return Ok(());
+            }
+            let skip = done.saturating_sub(at);
+            let (data, offset) = (&data[at + skip..end], part.offset + skip as u64);
+            if offset + data.len() as u64 > self.len()? {
+                self.store.fault();
+                return Err(Errno::IO);
+            }
+            write_exact(self.writable()?, data, offset)
+        })
+    }
+
+    /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
+    fn each_part(
+        &self,
+        run: &Run,
+        mut each: impl FnMut(Run, usize) -> Result<()>,
+    ) -> std::result::Result<(), (usize, Errno)> {
+        let mut at = 0;
+        for block in 0..run.count {
+            let mut offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(block as i64));
+            let end = offset + run.length;
+            while offset < end {
+                let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
+                let length = cut - offset;
+                let part = Run { piece: run.piece, offset, length, stride: length as i64, count: 1 };
+                each(part, at).map_err(|error| (at, error))?;
+                at += length as usize;
+                offset = cut;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
+    while !target.is_empty() {
+        let count = retry_on_intr(|| rustix::io::pread(fd, &mut *target, offset))?;
+        if count == 0 {
+            return Err(Errno::IO);
+        }
+        offset += count as u64;
+        target = &mut target[count..];
+    }
+    Ok(())
+}
+
+fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64) -> Result<()> {
+    while !data.is_empty() {
+        let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
+        if count == 0 {
+            return Err(Errno::NOSPC);
+        }
+        offset += count as u64;
+        data = &data[count..];
+    }
+    Ok(())
+}
+
+/// Asks for the pages of a contiguous window, if they are not all in memory: with random access advised, the kernel
+/// would otherwise read them one by one.
+fn prefetch(file: &File, map: &sys::Map, offset: usize, len: usize) {
+    if len > sys::page_size() && !map.is_resident(offset, len) {
+        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
+        // Advice that is not taken costs only time.
+        let _ = map.will_need(offset, len);
+    }
+}
+
+/// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
+/// of the blocks decides, because asking for pages that are there costs more than the copy.
+fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
+    const PROBES: u64 = 4;
+    for run in view.runs(window) {
+        let Some(file) = run.piece.and_then(|piece| files.get(piece as usize)) else { continue };
+        let page = sys::page_size() as u64;
+        let Range { start: low, end: high } = run.reach();
+        if high - low <= page {
+            continue;
+        }
+        let Ok(Some((map, start))) = file.try_map(low, high, false) else { continue };
+        if high - start > map.len() as u64 {
+            continue;
+        }
+        let block = |k: u64| (run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) - start) as usize;
+        let length = run.length as usize;
+        if (0..=PROBES).all(|probe| map.is_resident(block((run.count - 1) * probe / PROBES), length)) {
+            continue;
+        }
+        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
+        if run.stride.unsigned_abs() <= page {
+            let _ = map.will_need((low - start) as usize, (high - low) as usize);
+        } else {
+            (0..run.count).for_each(|k| drop(map.will_need(block(k), length)));
+        }
+    }
+}
