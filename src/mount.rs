@@ -158,6 +158,8 @@ fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountErro
             let said = String::from_utf8_lossy(&output.stderr);
             let hint = if said.contains("user_allow_other") {
                 "; without that line in /etc/fuse.conf, mount without --allow-other"
+            } else if said.contains("open /dev/fuse") {
+                "; ordinary users may mount once root has run: chmod 666 /dev/fuse"
             } else {
                 ""
             };

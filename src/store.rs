@@ -15,6 +15,7 @@
 //!
 //! Where a file cannot be mapped (some network and FUSE file systems), `pread(2)` and `pwrite(2)` take over.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -73,6 +74,8 @@ pub struct Counters {
 pub struct Store {
     limits: Limits,
     held: Mutex<Held>,
+    /// The open files, so that each is open once and its write errors reach everybody.
+    files: Mutex<HashMap<FileId, Weak<File>>>,
     /// What was done.
     pub counters: Counters,
 }
@@ -130,12 +133,17 @@ impl Store {
         Arc::new(Store { limits, ..Store::default() })
     }
 
-    /// Takes a file over that was opened for reading.
+    /// Takes a file over that was opened for reading; one that is open already is shared.
     ///
     /// # Errors
     /// What `fstat(2)` answers; EINVAL if it is neither a regular file nor a block device.
     pub fn file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
         let stat = rustix::fs::fstat(&readable)?;
+        let id = FileId { device: stat.st_dev, inode: stat.st_ino };
+        let mut files = lock(&self.files);
+        if let Some(file) = files.get(&id).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
         let fixed_len = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => None,
             FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
@@ -144,8 +152,8 @@ impl Store {
         let in_memory = rustix::fs::fstatfs(&readable).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
         // Readahead would bring pages in that nobody asked for. Where advice is not taken, reads are the same.
         let _ = rustix::fs::fadvise(&readable, 0, None, rustix::fs::Advice::Random);
-        Ok(Arc::new(File {
-            id: FileId { device: stat.st_dev, inode: stat.st_ino },
+        let file = Arc::new(File {
+            id,
             store: self.clone(),
             readable,
             writable: OnceLock::new(),
@@ -155,7 +163,9 @@ impl Store {
             unmappable: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             error: AtomicU64::new(0),
-        }))
+        });
+        files.insert(id, Arc::downgrade(&file));
+        Ok(file)
     }
 
     /// Bytes of files that are mapped, and the number of mappings.
@@ -184,8 +194,15 @@ impl Store {
         }
     }
 
-    /// Forgets the mappings of a file that is gone.
+    /// Forgets a file that is gone, and its mappings.
     fn dismiss(&self, file: &File) {
+        {
+            let mut files = lock(&self.files);
+            // The same inode may have been opened anew meanwhile.
+            if files.get(&file.id).is_some_and(|known| std::ptr::eq(known.as_ptr(), file)) {
+                files.remove(&file.id);
+            }
+        }
         let windows = file.windows.read().unwrap_or_else(PoisonError::into_inner);
         if windows.is_empty() {
             return;

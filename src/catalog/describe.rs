@@ -194,7 +194,8 @@ impl Catalog {
             Origin::Named(number) => {
                 let spec =
                     self.options.arrays.get(*number).ok_or_else(|| Refusal("is not described any more".into()))?;
-                Ok((spec.array(len)?, Fingerprint::default()))
+                let hash = reader.hasher.into_inner().finish();
+                Ok((spec.array(len)?, Fingerprint { hash, ..Fingerprint::default() }))
             }
             Origin::File(path) => {
                 let folder = path.parent().unwrap_or(Path::new(""));

@@ -148,7 +148,9 @@ fn mount_point(path: &Path) -> Result<PathBuf, Failure> {
 
 fn start_background() -> Result<(), Failure> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).chain(["--background-child".into()]).collect();
-    let mut child = Command::new("/proc/self/exe")
+    // By its path, so that the process has the name of the program; by way of /proc should that be gone.
+    let program = std::env::current_exe().ok().filter(|path| path.exists());
+    let mut child = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
         .arg0("afbfs")
         .args(arguments)
         .stdin(Stdio::null())

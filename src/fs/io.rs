@@ -93,7 +93,7 @@ impl Fs {
         if let Some(end) = lock(&file.shared.written_end).as_mut() {
             *end = (*end).max(offset + written as u64);
         }
-        self.note_write(file)?;
+        self.note_write(file, offset..offset + written as u64)?;
         let stale = self.coherence.overlapping(file.files[0].id(), &file.extent);
         let own_pages = |inode: &u64| source == Source::PageCache && *inode == file.inode;
         let stale =
@@ -102,14 +102,14 @@ impl Fs {
     }
 
     /// What every write brings along: the time of the first, and durability where it was asked for.
-    fn note_write(&self, file: &OpenFile) -> Result<(), Errno> {
+    fn note_write(&self, file: &OpenFile, window: Range<u64>) -> Result<(), Errno> {
         file.unflushed.store(true, Ordering::Release);
         if !file.touched.swap(true, Ordering::AcqRel)
             && let Err(error) = file.files[0].touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }
-        if file.access.sync { store::sync(&file.files, &file.view) } else { Ok(()) }
+        if file.access.sync { store::sync(&file.files, &file.view, window, file.extent.clone()) } else { Ok(()) }
     }
 
     /// Truncates a file within its fixed size, or extends what was truncated.
@@ -130,7 +130,7 @@ impl Fs {
             if lock(&file.shared.written_end).is_some_and(|end| end < size) {
                 self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
                 fill_gap(&file.shared, &file.view, size)?;
-                self.note_write(file)?;
+                self.note_write(file, 0..size)?;
             }
             *lock(&file.shared.written_end) = Some(size);
         } else if let Some(shared) = self.inodes.written(inode) {
@@ -164,7 +164,7 @@ impl Fs {
         count(&self.counters.syncs, 1);
         let handle = self.handles.get(handle)?;
         let Handle::File(file) = &*handle else { return Ok(()) };
-        let synced = store::sync(&file.files, &file.view);
+        let synced = store::sync(&file.files, &file.view, 0..file.view.len(), file.extent.clone());
         sticky_error(file)?;
         synced
     }

@@ -18,6 +18,9 @@ const UNKNOWN: u64 = 0xffff_ffff;
 /// positions reach so far but that of the end.
 const EXTRAS: u64 = i64::MAX as u64 - (1 << 16);
 
+/// The longest name that the kernel takes, in bytes.
+const LONGEST: usize = 255;
+
 /// One name of a folder.
 #[derive(Debug)]
 pub struct DirEntry<'a> {
@@ -122,6 +125,8 @@ impl Fs {
     pub fn readdir(&self, handle: u64, position: u64, each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<(), Errno> {
         let handle = self.handles.get(handle)?;
         let Handle::Folder(open) = &*handle else { return Err(Errno::NOTDIR) };
+        // The kernel takes no longer names, escaped or not; the file can be reached by no name then.
+        let each = &mut |entry: DirEntry<'_>| entry.name.len() > LONGEST || each(entry);
         match &open.names {
             Names::Source(listing) => self.read_source(open, listing, position, each),
             Names::Fixed(names) => {

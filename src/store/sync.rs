@@ -12,20 +12,24 @@ use crate::runs::View;
 /// So many ranges are synced one by one. Each such call is a commit of the file system's journal.
 const FEW: usize = 8;
 
-/// Makes the bytes of a view durable, and does not write the rest of the files for it.
+/// Makes the bytes of a window of a view durable, and does not write the rest of the files for it. `extent` are the bytes
+/// among which the view lies, if it lies in one file.
 ///
-/// A view in few pieces is synced piece by piece. One in many (a column) has the writing of its pages started
+/// A window in few pieces is synced piece by piece. One in many (a column) has the writing of its pages started
 /// for all of them, then waited for, and is then committed by syncing the first of them: that writes the file
-/// system's journal and flushes the disk.
+/// system's journal and flushes the disk. One that touches most pages of its extent is synced as that extent.
 ///
 /// # Errors
 /// What `msync(2)` answers. The error then sticks to the file.
-pub fn sync(files: &[Arc<File>], view: &View) -> Result<()> {
-    let ranges = || Ranges { runs: view.runs(0..view.len()), current: None, pending: None };
-    for (number, file) in files.iter().enumerate().filter(|(_, file)| file.is_dirty()) {
+pub fn sync(files: &[Arc<File>], view: &View, window: Range<u64>, extent: Range<u64>) -> Result<()> {
+    let ranges = || Ranges { runs: view.runs(window.clone()), current: None, pending: None };
+    let most = (extent.end - extent.start) / sys::page_size() as u64 / 2;
+    for (number, file) in files.iter().enumerate() {
         let mine = || ranges().filter(|(piece, _)| *piece as usize == number).map(|(_, range)| range);
         let outcome = if mine().nth(FEW).is_none() {
             mine().try_for_each(|range| file.sync_range(range))
+        } else if usize::try_from(most).is_ok_and(|most| mine().nth(most).is_some()) {
+            file.sync_range(extent.clone())
         } else {
             file.sync_many(mine)
         };
@@ -51,8 +55,8 @@ impl File {
     fn sync_range(self: &Arc<File>, range: Range<u64>) -> Result<()> {
         let mut offset = range.start;
         while offset < range.end {
-            let Some((map, start)) = self.try_map(offset, range.end, true)? else {
-                return rustix::fs::fdatasync(self.writable()?);
+            let Some((map, start)) = self.try_map(offset, range.end, false)? else {
+                return rustix::fs::fdatasync(self.fd());
             };
             let end = range.end.min(start + map.len() as u64);
             if end <= offset {
@@ -66,7 +70,7 @@ impl File {
     }
 
     fn sync_many<I: Iterator<Item = Range<u64>>>(self: &Arc<File>, ranges: impl Fn() -> I) -> Result<()> {
-        let fd = self.writable()?;
+        let fd = self.fd();
         for wait in [false, true] {
             for range in ranges() {
                 let answer = sys::sync_file_range(fd, range.start, range.end - range.start, wait);
