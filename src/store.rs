@@ -7,7 +7,7 @@
 //! Three rules hold everywhere:
 //!
 //! 1. What lies past the end of the file is EIO, exact to the byte: the length is asked before each access, and
-//!    a fault during the access is caught (see [`sys`]).
+//!    a fault during the access is caught (see `sys`).
 //! 2. A store that faults inside the file is tried again with `pwrite(2)`, which either succeeds or tells why not
 //!    (ENOSPC on a full disk).
 //! 3. A file that was written is synced before its descriptor is let go, and the first error of a write sticks to
