@@ -215,17 +215,18 @@ impl Catalog {
     /// Whether what the description was made from is still there, byte for byte.
     fn matches(&self, description: &Description, file: &File) -> bool {
         let Fingerprint { parts, hash, siblings } = &description.fingerprint;
-        let reader = Recorder { fd: file.fd(), len: 0, parts: RefCell::default(), hasher: RefCell::default() };
+        let mut hasher = DefaultHasher::new();
         let mut buffer = [0; 1024];
         for &(start, len) in parts {
             for at in (0..len).step_by(buffer.len()) {
                 let piece = &mut buffer[..(len - at).min(1024)];
-                if !matches!(reader.read_at(piece, start + at as u64), Ok(count) if count == piece.len()) {
+                if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
                     return false;
                 }
+                hasher.write(piece);
             }
         }
-        reader.hasher.into_inner().finish() == *hash
+        hasher.finish() == *hash
             && siblings.iter().all(|(path, hash)| {
                 matches!(self.read_small(path, usize::MAX), Ok(Some(content)) if hash_of(&content) == *hash)
             })
