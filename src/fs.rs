@@ -32,7 +32,7 @@ pub use attr::{Attr, Changes, Kind, SetTime};
 pub use io::{Source, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
-pub use open::{Access, Opened};
+pub use open::{Access, Opened, Path};
 pub use special::walk_arrays;
 
 use coherence::Coherence;
@@ -48,11 +48,23 @@ pub struct Settings {
     pub read_only: bool,
     /// `row`, `col` and `axis/K` list all their names if there are at most so many, and otherwise none.
     pub list_max: u64,
+    /// Whether the kernel may keep what was read.
+    pub cache: Cache,
+}
+
+/// What the kernel's page cache may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Mappings and `sendfile(2)` alone. Every read sees every write that was done before it, whoever did it.
+    None,
+    /// Reads of files that are open for reading only. A write through the mount drops what it makes stale before it is
+    /// answered; a write to the array file that passes the mount by is seen by the next open.
+    Pages,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000 }
+        Settings { read_only: false, list_max: 100_000, cache: Cache::None }
     }
 }
 

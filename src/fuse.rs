@@ -5,25 +5,29 @@
 //! Never `ATOMIC_O_TRUNC`: with it, opening a view for truncation makes SIGBUS in other programs' mappings of it.
 //! No readdirplus: it would make an inode of every listed name.
 //!
+//! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
+//! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
+//!
 //! *Stale pages.* A write that leaves stale pages in the kernel's cache is answered only once they are dropped,
 //! by a thread of its own: dropping dirty pages makes the kernel write them back first, which the event
 //! loops must be free to serve.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
-    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
-    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BackingId, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::fs::{Access, Changes, Fs, Source, Written};
+use crate::fs::{Access, Changes, Fs, Opened, Path, Source, Written};
 
 mod convert;
 mod server;
@@ -40,13 +44,23 @@ const BACKGROUND: u16 = 64;
 
 type Result<T> = std::result::Result<T, rustix::io::Errno>;
 
-#[derive(Debug)]
+/// The open inodes that are passed through to their array files, and by how many handles.
+type Backings = Mutex<HashMap<u64, (usize, BackingId)>>;
+
+#[derive(Clone, Debug)]
 struct Adapter {
     fs: Arc<Fs>,
     stale: Sender<Stale>,
+    backings: Arc<Backings>,
+    /// Whether files may be passed through: until the kernel refuses it once.
+    passthrough: Arc<AtomicBool>,
 }
 
 impl Adapter {
+    fn new(fs: Arc<Fs>, stale: Sender<Stale>) -> Adapter {
+        Adapter { fs, stale, backings: Arc::default(), passthrough: Arc::default() }
+    }
+
     /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
     fn call<T>(&self, f: impl FnOnce(&Fs) -> Result<T>) -> std::result::Result<T, Errno> {
         let outcome = catch_unwind(AssertUnwindSafe(|| f(&self.fs))).unwrap_or(Err(rustix::io::Errno::IO));
@@ -77,6 +91,61 @@ impl Adapter {
         }
     }
 
+    fn opened(&self, inode: u64, write: bool, opened: Opened, reply: ReplyOpen) {
+        let handle = FileHandle(opened.handle);
+        let mut flags = if opened.flush { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
+        let direct = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
+        match opened.path {
+            Path::Cached { keep: true } => flags |= FopenFlags::FOPEN_KEEP_CACHE,
+            Path::Cached { keep: false } => {}
+            Path::Whole if self.passthrough.load(Ordering::Relaxed) => {
+                // Writes come here, so that other views hear of them; reads and mappings go to the array file.
+                if write {
+                    flags |= direct;
+                }
+                return self.opened_whole(inode, handle, flags, reply);
+            }
+            Path::Whole | Path::Direct => flags |= direct,
+        }
+        reply.opened(handle, flags);
+    }
+
+    /// Passes an open file through to its array file. All handles of an inode share one registration with the kernel.
+    fn opened_whole(&self, inode: u64, handle: FileHandle, flags: FopenFlags, reply: ReplyOpen) {
+        let mut backings = crate::catalog::lock(&self.backings);
+        if let Some((handles, backing)) = backings.get_mut(&inode) {
+            *handles += 1;
+            return reply.opened_passthrough(handle, flags, backing);
+        }
+        let backing = match self.fs.array_file(handle.0) {
+            Some(file) => reply.open_backing(file.fd()),
+            None => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
+        };
+        match backing {
+            Ok(backing) => {
+                let (_, backing) = backings.entry(inode).or_insert((1, backing));
+                reply.opened_passthrough(handle, flags, backing);
+            }
+            Err(error) => {
+                // Without the right to it (CAP_SYS_ADMIN), or on file systems that are stacked already.
+                log::debug!("files are not passed through: {error}");
+                self.passthrough.store(false, Ordering::Relaxed);
+                let direct = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
+                reply.opened(handle, flags | direct);
+            }
+        }
+    }
+
+    fn released(&self, inode: u64) {
+        let mut backings = crate::catalog::lock(&self.backings);
+        if let Some((handles, _)) = backings.get_mut(&inode) {
+            *handles -= 1;
+            if *handles == 0 {
+                backings.remove(&inode);
+            }
+        }
+    }
+
     /// Nothing can be made, removed or renamed.
     fn refuse(&self) -> Errno {
         self.fs.count_error();
@@ -88,6 +157,7 @@ impl Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         let wanted = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
             | InitFlags::FUSE_POSIX_ACL
+            | InitFlags::FUSE_PASSTHROUGH
             | InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_ASYNC_DIO;
         // What the kernel does not offer is done without.
@@ -97,6 +167,10 @@ impl Filesystem for Adapter {
         }
         if !offered.contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP) {
             log::warn!("this kernel cannot map files shared that are read directly (Linux 6.6 can)");
+        }
+        // One level: the array file's own file system must not be stacked itself.
+        if offered.contains(InitFlags::FUSE_PASSTHROUGH) && config.set_max_stack_depth(1).is_ok() {
+            self.passthrough.store(true, Ordering::Relaxed);
         }
         if let Err(nearest) = config.set_max_background(BACKGROUND) {
             log::debug!("max_background: the nearest value is {nearest}");
@@ -158,17 +232,11 @@ impl Filesystem for Adapter {
             sync: flags.0 & libc::O_DSYNC != 0,
         };
         let open = move |adapter: &Adapter, reply: ReplyOpen| match adapter.call(|fs| fs.open(inode.0, access)) {
-            Ok(opened) => {
-                let mut flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
-                if !opened.flush {
-                    flags |= FopenFlags::FOPEN_NOFLUSH;
-                }
-                reply.opened(FileHandle(opened.handle), flags);
-            }
+            Ok(opened) => adapter.opened(inode.0, access.write, opened, reply),
             Err(error) => reply.error(error),
         };
         if self.fs.is_slow_to_open(inode.0) {
-            let adapter = Adapter { fs: self.fs.clone(), stale: self.stale.clone() };
+            let adapter = self.clone();
             std::thread::spawn(move || open(&adapter, reply));
         } else {
             open(self, reply);
@@ -243,13 +311,14 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         _req: &Request,
-        _inode: INodeNo,
+        inode: INodeNo,
         handle: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        self.released(inode.0);
         let outcome = self.call(|fs| {
             fs.release(handle.0);
             Ok(())
@@ -391,7 +460,7 @@ impl Filesystem for Adapter {
         reply.error(self.refuse());
     }
 
-    fn symlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _target: &Path, reply: ReplyEntry) {
+    fn symlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _target: &std::path::Path, reply: ReplyEntry) {
         reply.error(self.refuse());
     }
 

@@ -1,5 +1,7 @@
 //! `-o OPTIONS`, as mount(8) hands them over from `/etc/fstab`.
 
+use super::mount::CacheMode;
+
 /// One option that means something here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
@@ -8,6 +10,7 @@ pub(super) enum Item {
     FollowLinks,
     Threads(u16),
     ListMax(u64),
+    Cache(CacheMode),
     /// Passed on to the kernel.
     Kernel(&'static str),
 }
@@ -59,6 +62,8 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             _ => return Err(format!("{option}: there can be 1 to 256 threads")),
         },
         ("list_max", _) => Item::ListMax(number()?),
+        ("cache", Some("none")) => Item::Cache(CacheMode::None),
+        ("cache", Some("pages")) => Item::Cache(CacheMode::Pages),
         (key, None) if IGNORED.contains(&key) => return Ok(None),
         (key, _) if key.starts_with("x-") || key == "comment" => return Ok(None),
         (key, None) if KERNEL.contains(&key) => {
@@ -66,7 +71,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         }
         _ => {
             return Err(format!(
-                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, {}",
+                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, {}",
                 KERNEL.join(", ")
             ));
         }

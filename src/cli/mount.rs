@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 
 use super::{Failure, SourceArgs, absolute, fstab, logging};
 use crate::catalog::Catalog;
-use crate::fs::{Fs, Settings};
+use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
 use crate::mount::{self, Mount, is_within};
 use crate::store::{Limits, Store};
@@ -50,11 +50,15 @@ pub(super) struct Args {
     /// List the indices of an axis if there are at most N, otherwise none
     #[arg(long, value_name = "N", default_value_t = Settings::default().list_max)]
     list_max: u64,
+    /// Whether the kernel may keep what was read: "none" is coherent with every writer; "pages" is faster when the same is
+    /// read again, and sees what other programs store into the array files themselves only at the next open
+    #[arg(long, value_name = "MODE", default_value = "none")]
+    cache: CacheMode,
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N, noexec,
-    /// noatime; those for mount(8) and systemd are ignored
+    /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
+    /// cache=MODE, noexec, noatime; those for mount(8) and systemd are ignored
     #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
     options: Vec<Options>,
     #[command(flatten)]
@@ -62,6 +66,13 @@ pub(super) struct Args {
     /// Report on standard output that the mount answers: set by the process in the foreground
     #[arg(long, hide = true)]
     background_child: bool,
+}
+
+/// How `--cache` spells [`Cache`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CacheMode {
+    None,
+    Pages,
 }
 
 /// The contents of one `-o`.
@@ -82,6 +93,7 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
             fstab::Item::FollowLinks => args.source_args.follow_links = true,
             fstab::Item::Threads(threads) => args.threads = threads,
             fstab::Item::ListMax(most) => args.list_max = most,
+            fstab::Item::Cache(mode) => args.cache = mode,
             fstab::Item::Kernel(option) => kernel.push(option),
         }
     }
@@ -197,7 +209,14 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     raise_descriptor_limit();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let catalog = Arc::new(catalog);
-    let settings = Settings { read_only: args.read_only, list_max: args.list_max };
+    let settings = Settings {
+        read_only: args.read_only,
+        list_max: args.list_max,
+        cache: match args.cache {
+            CacheMode::None => Cache::None,
+            CacheMode::Pages => Cache::Pages,
+        },
+    };
     let fs = Arc::new(Fs::new(catalog.clone(), settings));
     let options = mount::Options {
         source: absolute(&args.source),

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::catalog::lock;
+use crate::catalog::{Stamp, lock};
 use crate::store::FileId;
 
 /// The marks, by array file.
@@ -17,14 +17,23 @@ use crate::store::FileId;
 pub(super) struct Coherence {
     /// Number of marks, so that writes need not lock where there are none.
     marks: AtomicUsize,
-    files: Mutex<HashMap<FileId, HashMap<u64, Range<u64>>>>,
+    files: Mutex<HashMap<FileId, HashMap<u64, Mark>>>,
+}
+
+/// That pages of an inode may be cached.
+#[derive(Debug)]
+struct Mark {
+    /// The bytes of the array file among which the inode's lie.
+    extent: Range<u64>,
+    /// The array file's state at or before the time when they were read.
+    stamp: Stamp,
 }
 
 impl Coherence {
     /// Notes that the kernel is about to cache pages of an inode that shows bytes in `extent` of a file.
-    pub(super) fn mark(&self, file: FileId, inode: u64, extent: Range<u64>) {
+    pub(super) fn mark(&self, file: FileId, inode: u64, extent: Range<u64>, stamp: Stamp) {
         let mut files = lock(&self.files);
-        if files.entry(file).or_default().insert(inode, extent).is_none() {
+        if files.entry(file).or_default().insert(inode, Mark { extent, stamp }).is_none() {
             self.marks.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -36,13 +45,19 @@ impl Coherence {
         }
         let mut files = lock(&self.files);
         let Some(inodes) = files.get_mut(&file) else { return Vec::new() };
-        let overlaps = |_: &u64, other: &mut Range<u64>| other.start < extent.end && extent.start < other.end;
+        let overlaps = |_: &u64, mark: &mut Mark| mark.extent.start < extent.end && extent.start < mark.extent.end;
         let found: Vec<u64> = inodes.extract_if(overlaps).map(|(inode, _)| inode).collect();
         if inodes.is_empty() {
             files.remove(&file);
         }
         self.marks.fetch_sub(found.len(), Ordering::SeqCst);
         found
+    }
+
+    /// Whether pages of an inode may be cached, and were all read when the array file was just as it is now.
+    pub(super) fn is_cached_since(&self, inode: u64, now: &Stamp) -> bool {
+        let files = lock(&self.files);
+        files.get(&now.id).and_then(|inodes| inodes.get(&inode)).is_some_and(|mark| mark.stamp == *now)
     }
 
     /// Drops the mark of an inode that the kernel has forgotten.

@@ -59,7 +59,7 @@ impl Fs {
             Handle::File(file) => {
                 // Marked before the bytes are read: whoever writes them afterwards finds the mark.
                 if source == Source::PageCache {
-                    self.coherence.mark(file.files[0].id(), file.inode, file.extent.clone());
+                    self.coherence.mark(file.files[0].id(), file.inode, file.extent.clone(), file.stamp);
                 }
                 let window = clip(offset, size, file.view.len());
                 count(&self.counters.read_bytes, window.end - window.start);

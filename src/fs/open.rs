@@ -9,8 +9,8 @@ use rustix::io::Errno;
 
 use super::facts;
 use super::handles::Handle;
-use super::{Fs, Leaf, Node, Tree, count, error_text};
-use crate::catalog::{Problem, Validity, lock};
+use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
+use crate::catalog::{Problem, Stamp, Validity, lock};
 use crate::runs::View;
 use crate::store::File;
 
@@ -30,6 +30,23 @@ pub struct Opened {
     pub handle: u64,
     /// Whether closing it matters: it may carry an error, or unwritten state.
     pub flush: bool,
+    /// How its bytes reach programs.
+    pub path: Path,
+}
+
+/// How the bytes of an open file reach programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Each read and write is a request.
+    Direct,
+    /// The file is the array file itself, byte for byte, so that the kernel may read and map that one instead. The same
+    /// holds for all handles of an inode.
+    Whole,
+    /// Reads go through the kernel's page cache.
+    Cached {
+        /// Whether what is cached of it is still true.
+        keep: bool,
+    },
 }
 
 /// An open slice file.
@@ -48,6 +65,8 @@ pub(super) struct OpenFile {
     /// Whether something was written since the last flush, and ever.
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
+    /// The array file's times and size when it was opened.
+    pub(super) stamp: Stamp,
     /// The last write error of the file that this handle has reported.
     pub(super) error_seen: AtomicU64,
 }
@@ -59,6 +78,8 @@ pub(super) struct Shared {
     pub(super) written_end: Mutex<Option<u64>>,
     /// The array file.
     pub(super) file: Arc<File>,
+    /// Whether the view is the whole file.
+    whole: bool,
 }
 
 /// The inodes that are open.
@@ -75,10 +96,11 @@ struct OpenInode {
 }
 
 impl Inodes {
-    fn enter(&self, inode: u64, write: bool, file: &Arc<File>) -> Arc<Shared> {
+    /// Counts a handle in. Whether the view is the whole file is asked of the first handle, and then holds for all.
+    fn enter(&self, inode: u64, write: bool, file: &Arc<File>, whole: impl FnOnce() -> bool) -> Arc<Shared> {
         let mut open = lock(&self.open);
         let state = open.entry(inode).or_insert_with(|| {
-            let shared = Shared { written_end: Mutex::new(None), file: file.clone() };
+            let shared = Shared { written_end: Mutex::new(None), file: file.clone(), whole: whole() };
             OpenInode { handles: 0, writers: 0, shared: Arc::new(shared) }
         });
         state.handles += 1;
@@ -136,7 +158,7 @@ impl Fs {
             },
             Node::Special(special) => text(self.special(special)),
         };
-        Ok(Opened { handle: self.handles.insert(handle), flush: false })
+        Ok(Opened { handle: self.handles.insert(handle), flush: false, path: Path::Direct })
     }
 
     fn open_view(&self, inode: u64, tree: Arc<Tree>, leaf: &Leaf, access: Access) -> Result<Opened, Errno> {
@@ -160,7 +182,18 @@ impl Fs {
             Some(whole) => tree.selection_of(leaf).place(whole).extent(),
             None => 0..u64::MAX,
         };
-        let shared = self.inodes.enter(inode, access.write, &described.file);
+        let whole = || {
+            let len = view.len();
+            let regular = crate::catalog::is_regular(&described.stat);
+            regular && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
+        };
+        let shared = self.inodes.enter(inode, access.write, &described.file, whole);
+        let stamp = Stamp::from(&described.stat);
+        let path = match self.settings.cache {
+            _ if shared.whole => Path::Whole,
+            Cache::Pages if !access.write => Path::Cached { keep: self.coherence.is_cached_since(inode, &stamp) },
+            _ => Path::Direct,
+        };
         let error_seen = AtomicU64::new(described.file.error_mark());
         let file = OpenFile {
             inode,
@@ -173,9 +206,18 @@ impl Fs {
             validity: Validity::default(),
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
+            stamp,
             error_seen,
         };
-        Ok(Opened { handle: self.handles.insert(Handle::File(file)), flush: access.write })
+        Ok(Opened { handle: self.handles.insert(Handle::File(file)), flush: access.write, path })
+    }
+
+    /// The array file behind a handle.
+    pub fn array_file(&self, handle: u64) -> Option<Arc<File>> {
+        match &*self.handles.get(handle).ok()? {
+            Handle::File(file) => Some(file.shared.file.clone()),
+            Handle::Text(_) | Handle::Folder(_) => None,
+        }
     }
 
     /// Closes a handle.

@@ -28,7 +28,7 @@ impl Server {
         config.clone_fd = threads > 1;
         let acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
         config.acl = acl;
-        let session = Session::from_fd(Adapter { fs, stale: sender }, device, acl, config)?;
+        let session = Session::from_fd(Adapter::new(fs, sender), device, acl, config)?;
         Ok(Server { session, stale })
     }
 
