@@ -1,5 +1,7 @@
 //! Reading and writing in the steady state allocate nothing, and no request costs memory in proportion to the array.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;

@@ -4,6 +4,8 @@
 //! file that it is. The lists are made by walking over indices one by one, with nothing taken from the code under
 //! test. Random operations run on both; after each the file equals the model, and every so often all views do.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;

@@ -11,7 +11,7 @@ use super::open::OpenFile;
 #[derive(Debug)]
 pub(super) enum Handle {
     /// Bytes of an array.
-    File(OpenFile),
+    File(Box<OpenFile>),
     /// A text made when it was opened.
     Text(Box<[u8]>),
     /// A folder that is being listed.

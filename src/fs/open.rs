@@ -209,7 +209,7 @@ impl Fs {
             stamp,
             error_seen,
         };
-        Ok(Opened { handle: self.handles.insert(Handle::File(file)), flush: access.write, path })
+        Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })
     }
 
     /// The array file behind a handle.
