@@ -345,4 +345,4 @@ impl RowWalk<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

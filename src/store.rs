@@ -278,12 +278,15 @@ impl File {
             }
         }
         let len = (self.len()?.max(end).min(start + size) - start) as usize;
-        let keep_writable = writable || self.writable.get().is_some();
-        let map = {
-            let file = if keep_writable { self.writable()? } else { self.fd() };
-            let made = sys::Map::new(file, start, len, keep_writable);
-            Arc::new(made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?)
+        let made = if writable {
+            sys::Map::new(self.writable()?, start, len, true)
+        } else {
+            // Writable where that is known to be wanted, so that a write need not map it anew; but a file may have lost the
+            // permission since it was opened (sealed, or made append-only).
+            let both = self.writable.get().and_then(|file| sys::Map::new(file, start, len, true).ok());
+            both.map_or_else(|| sys::Map::new(self.fd(), start, len, false), Ok)
         };
+        let map = Arc::new(made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?);
         self.store.counters.maps.fetch_add(1, Ordering::Relaxed);
         let replaced = {
             let mut windows = self.windows.write().unwrap_or_else(PoisonError::into_inner);

@@ -174,7 +174,6 @@ impl File {
                 mapped.map(|(map, start)| map.gather(target, (part.offset - start) as usize, target.len(), 0, 1));
             if copied == Some(Ok(())) { Ok(()) } else { read_exact(self.fd(), target, part.offset) }
         })
-        .map_err(|(_, error)| error)
     }
 
     fn scatter_run(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> std::result::Result<(), (usize, Errno)> {
@@ -200,27 +199,27 @@ impl File {
 
     /// Writes what a mapping did not take, from byte `done` of the run on, with `pwrite(2)`.
     fn write_rest(self: &Arc<File>, run: &Run, data: &[u8], done: usize) -> std::result::Result<(), (usize, Errno)> {
-        self.each_part(run, |part, at| {
+        let mut written = done;
+        let outcome = self.each_part(run, |part, at| {
             let end = at + part.length as usize;
             if end <= done {
                 return Ok(());
             }
             let skip = done.saturating_sub(at);
             let (data, offset) = (&data[at + skip..end], part.offset + skip as u64);
-            if offset + data.len() as u64 > self.len()? {
+            let there = self.len()?.saturating_sub(offset).min(data.len() as u64) as usize;
+            write_exact(self.writable()?, &data[..there], offset, &mut written)?;
+            if there < data.len() {
                 self.store.fault();
                 return Err(Errno::IO);
             }
-            write_exact(self.writable()?, data, offset)
-        })
+            Ok(())
+        });
+        outcome.map_err(|error| (written, error))
     }
 
     /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
-    fn each_part(
-        &self,
-        run: &Run,
-        mut each: impl FnMut(Run, usize) -> Result<()>,
-    ) -> std::result::Result<(), (usize, Errno)> {
+    fn each_part(&self, run: &Run, mut each: impl FnMut(Run, usize) -> Result<()>) -> Result<()> {
         let mut at = 0;
         for block in 0..run.count {
             let mut offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(block as i64));
@@ -228,8 +227,7 @@ impl File {
             while offset < end {
                 let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
                 let length = cut - offset;
-                let part = Run { piece: run.piece, offset, length, stride: length as i64, count: 1 };
-                each(part, at).map_err(|error| (at, error))?;
+                each(Run { piece: run.piece, offset, length, stride: length as i64, count: 1 }, at)?;
                 at += length as usize;
                 offset = cut;
             }
@@ -250,12 +248,14 @@ fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Res
     Ok(())
 }
 
-fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64) -> Result<()> {
+/// Counts in `written` what was written, be it all or not.
+fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
     while !data.is_empty() {
         let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
         if count == 0 {
             return Err(Errno::NOSPC);
         }
+        *written += count;
         offset += count as u64;
         data = &data[count..];
     }

@@ -249,6 +249,38 @@ pub(super) fn sync_file_range(file: impl AsFd, offset: u64, len: u64, wait: bool
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// How many pages of a range of a file are in memory, and in which state.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Cached {
+    /// Pages in memory.
+    pub(super) cached: u64,
+    /// Those not written back yet.
+    pub(super) dirty: u64,
+    /// Those that are being written back.
+    pub(super) writeback: u64,
+    evicted: u64,
+    recently_evicted: u64,
+}
+
+/// What `cachestat(2)` tells about `len` bytes of a file, `len` above 0.
+///
+/// # Errors
+/// ENOSYS before Linux 6.5; EPERM where the caller could not write the file.
+#[cfg(test)]
+pub(super) fn cachestat(file: impl AsFd, offset: u64, len: u64) -> io::Result<Cached> {
+    /// The same on all architectures. The libc crate does not name it.
+    const SYS_CACHESTAT: libc::c_long = 451;
+    let range = [offset, len];
+    let mut cached = Cached::default();
+    // SAFETY: the call reads two numbers and writes five, for which there is room; the descriptor is open.
+    let answer = unsafe {
+        libc::syscall(SYS_CACHESTAT, file.as_fd().as_raw_fd(), range.as_ptr(), &raw mut cached, 0 as libc::c_uint)
+    };
+    if answer == 0 { Ok(cached) } else { Err(io::Error::last_os_error()) }
+}
+
 fn install_handler() {
     static ONCE: Once = Once::new();
     // SAFETY: the handler touches nothing but the context that it is given, so it may run at any moment; the
