@@ -30,7 +30,7 @@ struct Cli {
 enum Command {
     /// Mount a folder of array files, or one array file
     Mount(mount::Args),
-    /// Unmount
+    /// Unmount, and wait until everything is written back
     Umount(umount::Args),
     /// List the arrays in files and folders
     Ls(ls::Args),

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const READY: &[u8] = b"ready\n";
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  afbfs mount ./data /mnt/arrays && od -A d -t f8 /mnt/arrays/a/row/42\n\n\
+    It stays in the background until afbfs umount, SIGTERM or SIGINT.")]
 pub(super) struct Args {
     /// Folder of array files, or one array file
     source: PathBuf,
@@ -58,7 +60,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
-    /// cache=MODE, noexec, noatime; those for mount(8) and systemd are ignored
+    /// cache=MODE, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
     #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
     options: Vec<Options>,
     #[command(flatten)]
