@@ -7,7 +7,8 @@
 //! *Names.* An array file appears under its stem (`a.npy` as `a`), or under its full name where the stem is taken:
 //! by a real folder, by another array file of just that name, by an array described on the command line, or by a
 //! file whose format stands earlier in [`FORMATS`](crate::format::FORMATS) (of one format, the first in byte
-//! order). The full name always works. See `names`.
+//! order). The full name always works, unless an array described on the command line has just that name: it hides
+//! the file. See `names`.
 //!
 //! *Identity.* An array file is its device and inode together with a fingerprint: the bytes that its format read,
 //! and the siblings that it consulted. When size or times have moved, the fingerprint is compared, and where it

@@ -75,8 +75,8 @@ struct Fingerprint {
     parts: Vec<(u64, usize)>,
     /// Hash of their bytes.
     hash: u64,
-    /// Names and hashes of the siblings that were read.
-    siblings: Vec<(PathBuf, u64)>,
+    /// Names and hashes of the siblings that were asked for; of one that did not exist, nothing.
+    siblings: Vec<(PathBuf, Option<u64>)>,
 }
 
 /// Remembered descriptions and open files.
@@ -228,7 +228,7 @@ impl Catalog {
         }
         hasher.finish() == *hash
             && siblings.iter().all(|(path, hash)| {
-                matches!(self.read_small(path, usize::MAX), Ok(Some(content)) if hash_of(&content) == *hash)
+                matches!(self.read_small(path, usize::MAX), Ok(content) if content.as_deref().map(hash_of) == *hash)
             })
     }
 
@@ -242,6 +242,11 @@ impl Catalog {
         let now = (stamp, sibling);
         if *lock(&validity.0) == Some(now) {
             return Ok(());
+        }
+        // Elements may be gone though the header still claims them.
+        let whole = description.array.grid.single();
+        if whole.is_some_and(|layout| file.len().is_ok_and(|len| len < layout.extent().end)) {
+            return Err(Errno::STALE);
         }
         if !self.matches(description, file) {
             let (array, _) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
@@ -378,11 +383,11 @@ impl ReadAt for Recorder<'_> {
     }
 }
 
-/// Reads the siblings of a file, and remembers which.
+/// Reads the siblings of a file, and remembers which, also those that are not there: they may come.
 struct SiblingRecorder<'a> {
     catalog: &'a Catalog,
     folder: &'a Path,
-    read: RefCell<Vec<(PathBuf, u64)>>,
+    read: RefCell<Vec<(PathBuf, Option<u64>)>>,
 }
 
 impl Siblings for SiblingRecorder<'_> {
@@ -390,9 +395,7 @@ impl Siblings for SiblingRecorder<'_> {
         let Some(real) = super::names::real_name(name) else { return Ok(None) };
         let path = self.folder.join(real);
         let content = self.catalog.read_small(&path, limit)?;
-        if let Some(content) = &content {
-            self.read.borrow_mut().push((path, hash_of(content)));
-        }
+        self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
         Ok(content)
     }
 }

@@ -76,13 +76,17 @@ impl Catalog {
             FileType::RegularFile | FileType::Symlink => false,
             _ => return None,
         };
-        if is_dir {
-            let at_root = folder.as_os_str().is_empty();
-            return (self.only.is_none() && !(at_root && real == ".afbfs"))
-                .then(|| (name::escape(real.as_bytes()).into_owned(), Item::Folder(path)));
-        }
-        let claim = self.claim(folder, real)?;
-        Some((self.listed_name(folder, real, claim), Item::Array(Origin::File(path))))
+        let (name, item) = if is_dir && self.only.is_none() {
+            (name::escape(real.as_bytes()).into_owned(), Item::Folder(path))
+        } else if is_dir {
+            return None;
+        } else {
+            (self.listed_name(folder, real, self.claim(folder, real)?), Item::Array(Origin::File(path)))
+        };
+        // At the root `.afbfs` and the arrays described by hand have their names for themselves.
+        let at_root = folder.as_os_str().is_empty();
+        let hidden = at_root && (name == ".afbfs" || self.named().any(|(named, _)| named == name));
+        (!hidden).then_some((name, item))
     }
 
     /// Calls `each` with all names of a folder, as the source spells them.
