@@ -38,7 +38,6 @@ pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 
 use describe::Cache;
-pub(crate) use describe::lock;
 use names::Sidecars;
 
 /// Where an array comes from.

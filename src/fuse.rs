@@ -112,7 +112,7 @@ impl Adapter {
 
     /// Passes an open file through to its array file. All handles of an inode share one registration with the kernel.
     fn opened_whole(&self, inode: u64, handle: FileHandle, flags: FopenFlags, reply: ReplyOpen) {
-        let mut backings = crate::catalog::lock(&self.backings);
+        let mut backings = crate::store::lock(&self.backings);
         if let Some((handles, backing)) = backings.get_mut(&inode) {
             *handles += 1;
             return reply.opened_passthrough(handle, flags, backing);
@@ -137,7 +137,7 @@ impl Adapter {
     }
 
     fn released(&self, inode: u64) {
-        let mut backings = crate::catalog::lock(&self.backings);
+        let mut backings = crate::store::lock(&self.backings);
         if let Some((handles, _)) = backings.get_mut(&inode) {
             *handles -= 1;
             if *handles == 0 {

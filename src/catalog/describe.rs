@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Access, AtFlags, CWD, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
@@ -19,7 +19,7 @@ use super::{Catalog, Origin, Stamp, is_regular};
 use crate::format::{Array, FORMATS, Format, Refusal, raw};
 use crate::name;
 use crate::source::{ReadAt, Siblings};
-use crate::store::{File, FileId};
+use crate::store::{File, FileId, lock};
 
 /// So many descriptions and open files are remembered. Handles keep what they use beyond that.
 const REMEMBERED: usize = 256;
@@ -98,10 +98,6 @@ type Known = Result<(Arc<Description>, Arc<File>), Arc<str>>;
 
 /// The file's stamp, and its sidecar's.
 type Stamps = (Stamp, Option<Stamp>);
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Cache {
     fn get(&mut self, origin: &Origin) -> Option<&mut Slot> {
@@ -242,11 +238,6 @@ impl Catalog {
         let now = (stamp, sibling);
         if *lock(&validity.0) == Some(now) {
             return Ok(());
-        }
-        // Elements may be gone though the header still claims them.
-        let whole = description.array.grid.single();
-        if whole.is_some_and(|layout| file.len().is_ok_and(|len| len < layout.extent().end)) {
-            return Err(Errno::STALE);
         }
         if !self.matches(description, file) {
             let (array, _) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;

@@ -83,10 +83,7 @@ impl Catalog {
         } else {
             (self.listed_name(folder, real, self.claim(folder, real)?), Item::Array(Origin::File(path)))
         };
-        // At the root `.afbfs` and the arrays described by hand have their names for themselves.
-        let at_root = folder.as_os_str().is_empty();
-        let hidden = at_root && (name == ".afbfs" || self.named().any(|(named, _)| named == name));
-        (!hidden).then_some((name, item))
+        (!self.is_reserved(folder, &name)).then_some((name, item))
     }
 
     /// Calls `each` with all names of a folder, as the source spells them.

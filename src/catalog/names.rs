@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use super::{Catalog, Origin, Stamp, is_folder};
 use crate::format::{FORMATS, Format, raw};
 use crate::name;
+use crate::store::lock;
 
 /// Extensions of files that a sidecar usually describes; any other works as well, but its stem costs a scan of
 /// the folder's names, once.
@@ -26,10 +27,10 @@ pub(super) struct Claim {
     pub(super) stem: String,
 }
 
-/// Files of a folder that have sidecars and unusual extensions, as they were at a time.
+/// For some folders: their stamp, and the files that have sidecars and unusual extensions.
 #[derive(Debug, Default)]
 pub(super) struct Sidecars {
-    folders: HashMap<PathBuf, (Stamp, Instant, Vec<OsString>)>,
+    folders: HashMap<PathBuf, (Stamp, Vec<OsString>)>,
 }
 
 /// The name of a file or folder in the source, from the name that the tree shows.
@@ -86,6 +87,11 @@ impl Catalog {
         files.filter_map(|file| has_stem(&file).map(|claim| (claim.rank, file))).min().map(|(_, file)| file)
     }
 
+    /// Whether a name means something else than what the source has there: an array described by hand, or our own folder.
+    pub(super) fn is_reserved(&self, folder: &Path, name: &str) -> bool {
+        folder.as_os_str().is_empty() && (name == ".afbfs" || self.named().any(|(named, _)| named == name))
+    }
+
     /// The name under which an array file is listed.
     pub(super) fn listed_name(&self, folder: &Path, file: &OsStr, claim: Claim) -> String {
         let full = shown_name(file);
@@ -93,8 +99,7 @@ impl Catalog {
             return full;
         }
         let Some(real) = real_name(&claim.stem) else { return full };
-        let at_root = folder.as_os_str().is_empty();
-        let taken = (at_root && (claim.stem == ".afbfs" || self.named().any(|(name, _)| name == claim.stem)))
+        let taken = self.is_reserved(folder, &claim.stem)
             || (self.only.is_none() && matches!(self.stat_link(&folder.join(&real)), Ok(stat) if is_folder(&stat)))
             || self.claim(folder, &real).is_some()
             || (claim.rank > 0 && self.file_with_stem(folder, &claim.stem, &real).as_deref() != Some(file));
@@ -124,16 +129,14 @@ impl Catalog {
         const SETTLED: Duration = Duration::from_millis(50);
         let Ok(stat) = self.stat_folder(folder) else { return Vec::new() };
         let stamp = Stamp::from(&stat);
-        let mut sidecars = super::describe::lock(&self.sidecars);
-        // A folder's time is coarse: what was scanned right after a change is scanned again.
-        if let Some((known, scanned, files)) = sidecars.folders.get(folder)
+        if let Some((known, files)) = lock(&self.sidecars).folders.get(folder)
             && *known == stamp
-            && scanned.elapsed() > SETTLED
         {
             return files.clone();
         }
-        drop(sidecars);
-        let scanned = Instant::now();
+        // A folder's times are coarse: it may change again, and its times not, right after a change.
+        let changed = SystemTime::UNIX_EPOCH + Duration::new(stamp.ctime.0.max(0) as u64, stamp.ctime.1 as u32);
+        let is_settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED);
         let mut files = Vec::new();
         let _ = self.each_name(folder, &mut |name| {
             let Some(described) = name.as_bytes().strip_suffix(raw::SIDECAR.as_bytes()) else { return };
@@ -142,11 +145,13 @@ impl Catalog {
                 files.push(OsString::from_vec(described.to_vec()));
             }
         });
-        sidecars = super::describe::lock(&self.sidecars);
-        if sidecars.folders.len() >= FOLDERS {
-            sidecars.folders.clear();
+        if is_settled {
+            let mut sidecars = lock(&self.sidecars);
+            if sidecars.folders.len() >= FOLDERS {
+                sidecars.folders.clear();
+            }
+            sidecars.folders.insert(folder.to_owned(), (stamp, files.clone()));
         }
-        sidecars.folders.insert(folder.to_owned(), (stamp, scanned, files.clone()));
         files
     }
 }

@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::catalog::{Stamp, lock};
-use crate::store::FileId;
+use crate::catalog::Stamp;
+use crate::store::{FileId, lock};
 
 /// The marks, by array file.
 #[derive(Debug, Default)]

@@ -9,9 +9,8 @@ use rustix::io::Errno;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
 use super::{Fs, count};
-use crate::catalog::lock;
 use crate::runs::View;
-use crate::store::{self, File};
+use crate::store::{self, File, lock};
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

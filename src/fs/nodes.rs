@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::tree::{Leaf, Step, Tree};
-use crate::catalog::{Origin, lock};
+use crate::catalog::Origin;
+use crate::store::lock;
 
 /// The root folder's number.
 pub const ROOT: u64 = 1;

@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use super::facts;
 use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
-use crate::catalog::{Problem, Stamp, Validity, lock};
+use crate::catalog::{Problem, Stamp, Validity};
 use crate::runs::View;
-use crate::store::File;
+use crate::store::{File, lock};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
