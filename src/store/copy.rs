@@ -73,7 +73,7 @@ pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>,
         let target = &mut buffer[done..done + bytes];
         done += bytes;
         match run.piece {
-            None => fill_with(target, fill, run.offset as usize),
+            None => fill_with(target, fill, &run),
             Some(piece) => {
                 let file = file_of(files, piece)?;
                 file.gather_run(&run, lens.of(piece, file)?, target)?;
@@ -132,12 +132,15 @@ impl Lens {
     }
 }
 
-/// Repeats the fill element, from byte `phase` of it on.
-fn fill_with(target: &mut [u8], fill: &[u8], phase: usize) {
+/// Blocks of the fill element: of all of it, or of a field's part of it, which every block shows anew.
+fn fill_with(target: &mut [u8], fill: &[u8], run: &Run) {
     if fill.is_empty() {
         target.fill(0);
-    } else {
-        target.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
+        return;
+    }
+    for (k, block) in target.chunks_exact_mut(run.length as usize).enumerate() {
+        let phase = run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) as usize;
+        block.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
     }
 }
 
