@@ -41,11 +41,13 @@
 //! 5. *Inode numbers* are never used twice. A slice file has one for each canonical view, whatever path led there; a
 //!    folder has one for each path. What can be counted (the indices of every axis) is numbered by arithmetic, so that
 //!    memory grows with the trees and slices that the kernel holds, not with the names that were listed.
-//! 6. *Coherence.* All views alias the bytes of the mapping, and programs' own reads and writes bypass the kernel's page
-//!    cache, so there is nothing to keep coherent but the pages that mappings and `sendfile(2)` use. Whoever lets the
-//!    kernel fill such a page marks the inode before the bytes are read; whoever writes looks for marks after the bytes are
-//!    written, by file and range of bytes, and is answered once those pages are dropped. The marks are kept for each file
-//!    (device and inode), not for each array: hard links and overlapping descriptions alias too.
+//! 6. *Coherence.* All views alias the bytes of the mapping, and programs' own reads and writes bypass the kernel's
+//!    page cache, so there is nothing to keep coherent but the pages that mappings and `sendfile(2)` use (and
+//!    reads, where [`fs::Cache::Pages`] says so), and of them not those of views that the kernel takes from the
+//!    array file itself. Whoever lets the kernel fill such a page marks the inode before the bytes are read;
+//!    whoever writes looks for marks after the bytes are written, by file and range of bytes, and is answered once
+//!    those pages are dropped. The marks are kept for each file (device and inode), not for each array: hard links
+//!    and overlapping descriptions alias too.
 //! 7. *Faults.* Whatever lies past the end of a file is EIO, exact to the byte. Every load and store in a mapping happens in
 //!    the assembly of `store::sys`, from which the SIGBUS handler can return, or in the kernel, which checks by itself.
 //!    A SIGBUS anywhere else is a bug and ends the process; a panic in a request is a bug and costs that request (EIO).
@@ -75,8 +77,8 @@
 //! - *The background process is this program started anew*, before it has any thread, and not a fork: that needs no unsafe
 //!   code, and the parent's exit status is true.
 //! - *`arrays.json` is for the user who mounted.* It names what lies in folders that others may not enter.
-//! - *Slices are opened for direct I/O.* With the page cache a write through one view would make pages of every overlapping
-//!   view stale, rows and columns of the same array all the time.
+//! - *Slices are opened for direct I/O*, unless [`fs::Cache::Pages`] is asked for. With the page cache a write through one
+//!   view makes pages of every overlapping view stale, and a write to the array file itself goes unnoticed.
 //! - *No readdirplus*: it would make an inode of every name that is listed.
 //!
 //! # Adding a format
