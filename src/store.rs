@@ -87,11 +87,12 @@ struct Held {
     windows: std::collections::VecDeque<Window>,
 }
 
-/// One mapping that exists: whose, and which.
+/// One mapping that exists: whose, and which. Invariant: the file has it among its windows, too, or is about to let
+/// it go.
 #[derive(Debug)]
 struct Window {
     file: Weak<File>,
-    number: u64,
+    map: Weak<sys::Map>,
     bytes: u64,
 }
 
@@ -175,10 +176,17 @@ impl Store {
         (held.bytes, held.windows.len())
     }
 
-    /// Notes a new mapping, and lets the oldest go where there are too many.
-    fn admit(&self, window: Window) {
+    /// Notes a new mapping, in place of an `old` one if there was one, and returns the oldest where there are
+    /// too many: they are to be let go.
+    fn admit(&self, window: Window, old: Option<&Arc<sys::Map>>) -> Vec<Window> {
         let mut evicted = Vec::new();
         let mut held = lock(&self.held);
+        if let Some(old) = old
+            && let Some(at) = held.windows.iter().position(|other| other.map.as_ptr() == Arc::as_ptr(old))
+            && let Some(old) = held.windows.remove(at)
+        {
+            held.bytes -= old.bytes;
+        }
         held.bytes += window.bytes;
         held.windows.push_back(window);
         while held.windows.len() > self.limits.maps || held.bytes > self.limits.bytes && held.windows.len() > 1 {
@@ -186,13 +194,7 @@ impl Store {
             held.bytes -= oldest.bytes;
             evicted.push(oldest);
         }
-        drop(held);
-        for window in evicted {
-            if let Some(file) = window.file.upgrade() {
-                let mut windows = file.windows.write().unwrap_or_else(PoisonError::into_inner);
-                windows.retain(|(number, _)| *number != window.number);
-            }
-        }
+        evicted
     }
 
     /// Forgets a file that is gone, and its mappings.
@@ -282,29 +284,27 @@ impl File {
         let made = if writable {
             sys::Map::new(self.writable()?, start, len, true)
         } else {
-            // Writable where that is known to be wanted, so that a write need not map it anew; but a file may have lost the
-            // permission since it was opened (sealed, or made append-only).
+            // Writable where that is known to be wanted, so that a write need not map it anew; but a file may have lost
+            // the permission since it was opened (sealed, or made append-only).
             let both = self.writable.get().and_then(|file| sys::Map::new(file, start, len, true).ok());
             both.map_or_else(|| sys::Map::new(self.fd(), start, len, false), Ok)
         };
         let map = Arc::new(made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?);
         self.store.counters.maps.fetch_add(1, Ordering::Relaxed);
-        let replaced = {
+        let evicted = {
+            // Locked until the mapping is noted, or another thread that maps the same window would not find it there.
             let mut windows = self.windows.write().unwrap_or_else(PoisonError::into_inner);
-            let old = windows.iter().position(|(n, _)| *n == number).map(|at| windows.swap_remove(at));
+            let old = windows.iter().position(|(n, _)| *n == number).map(|at| windows.swap_remove(at).1);
             windows.push((number, map.clone()));
-            old
+            let window = Window { file: Arc::downgrade(self), map: Arc::downgrade(&map), bytes: len as u64 };
+            self.store.admit(window, old.as_ref())
         };
-        if replaced.is_some() {
-            let mut held = lock(&self.store.held);
-            let this = Arc::as_ptr(self);
-            if let Some(at) = held.windows.iter().position(|w| w.file.as_ptr() == this && w.number == number)
-                && let Some(old) = held.windows.remove(at)
-            {
-                held.bytes -= old.bytes;
+        for window in evicted {
+            if let Some(file) = window.file.upgrade() {
+                let mut windows = file.windows.write().unwrap_or_else(PoisonError::into_inner);
+                windows.retain(|(_, map)| Arc::as_ptr(map) != window.map.as_ptr());
             }
         }
-        self.store.admit(Window { file: Arc::downgrade(self), number, bytes: len as u64 });
         Ok((map, start))
     }
 

@@ -36,8 +36,8 @@ fn dirty(plain: &fs::File, pages: Range<u64>) -> u64 {
     cached.dirty + cached.writeback
 }
 
-/// Stores to every page of a file, syncs a window of a view, and checks that the pages `clean` are then written and all others
-/// are not.
+/// Stores to every page of a file, syncs a window of a view, and checks that the pages `clean` are then written and
+/// all others are not.
 fn check(pages: u64, view: &View, window: Range<u64>, extent: Range<u64>, clean: impl Fn(u64) -> bool) {
     let Some(plain) = on_disk(pages) else { return };
     for limits in [Limits::default(), tight(1)] {
