@@ -8,57 +8,56 @@
 //! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
 //! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
 //!
-//! *Stale pages.* A write that leaves stale pages in the kernel's cache is answered only once they are dropped,
-//! by a thread of its own: dropping dirty pages makes the kernel write them back first, which the event
-//! loops must be free to serve.
+//! *Stale pages.* A write whose bytes other inodes have in the kernel's cache is done by a thread of its own: it has
+//! those pages dropped, writes, drops what was filled meanwhile, and replies. Dropping dirty pages makes the kernel
+//! write them back first, which the event loops must be free to serve; done before the write, it cannot undo it.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BackingId, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier,
-    RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl,
-    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
+    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use crate::fs::{Access, Changes, Fs, Opened, Path, Source, Written};
 
 mod convert;
+mod passthrough;
 mod server;
 
 pub use server::Server;
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
-use server::Stale;
+use passthrough::Backings;
+use server::{Job, Then, negotiate};
 
 /// For how long the kernel may believe a name or an attribute.
 const TTL: Duration = Duration::from_secs(1);
-/// Requests that may wait in the kernel before it holds background ones back.
-const BACKGROUND: u16 = 64;
+
+/// How a file is opened whose requests all come here.
+const DIRECT: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES);
 
 type Result<T> = std::result::Result<T, rustix::io::Errno>;
-
-/// The open inodes that are passed through to their array files, and by how many handles.
-type Backings = Mutex<HashMap<u64, (usize, BackingId)>>;
 
 #[derive(Clone, Debug)]
 struct Adapter {
     fs: Arc<Fs>,
-    stale: Sender<Stale>,
+    jobs: Sender<Job>,
     backings: Arc<Backings>,
     /// Whether files may be passed through: until the kernel refuses it once.
     passthrough: Arc<AtomicBool>,
 }
 
 impl Adapter {
-    fn new(fs: Arc<Fs>, stale: Sender<Stale>) -> Adapter {
-        Adapter { fs, stale, backings: Arc::default(), passthrough: Arc::default() }
+    fn new(fs: Arc<Fs>, jobs: Sender<Job>) -> Adapter {
+        Adapter { fs, jobs, backings: Arc::default(), passthrough: Arc::default() }
     }
 
     /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
@@ -73,77 +72,45 @@ impl Adapter {
         })
     }
 
-    fn written(&self, outcome: std::result::Result<Written, Errno>, from_cache: bool, reply: ReplyWrite) {
+    /// Writes, or copies, and replies. Pages of other inodes that show the same bytes are dropped before, so that dirty
+    /// ones are not written back over it later, and after, as they may have been filled again meanwhile.
+    fn write_through<F>(&self, handle: u64, write: F, reply: ReplyWrite)
+    where
+        F: FnOnce(&Fs) -> Result<Written> + Send + 'static,
+    {
+        let inodes = self.fs.cached_elsewhere(handle);
+        self.send(Job { inodes, then: Then::Write(Box::new(write), reply) });
+    }
+
+    fn written(&self, outcome: std::result::Result<Written, Errno>, reply: ReplyWrite) {
         match outcome {
             Err(error) => reply.error(error),
             Ok(Written { count, stale }) if stale.is_empty() => reply.written(count as u32),
-            Ok(Written { count, stale }) => {
-                // The kernel waits for a page that it writes back, and dropping pages may wait for the kernel.
-                let reply = if from_cache {
-                    reply.written(count as u32);
-                    None
-                } else {
-                    Some((reply, count as u32))
-                };
-                // The notifier lives as long as the session; after it a dropped reply answers by itself.
-                let _ = self.stale.send(Stale { inodes: stale, reply });
-            }
+            Ok(Written { count, stale }) => self.send(Job { inodes: stale, then: Then::Reply(reply, count as u32) }),
         }
+    }
+
+    fn send(&self, job: Job) {
+        // The notifier lives as long as the session; after it a dropped reply answers by itself.
+        let _ = self.jobs.send(job);
     }
 
     fn opened(&self, inode: u64, write: bool, opened: Opened, reply: ReplyOpen) {
         let handle = FileHandle(opened.handle);
         let mut flags = if opened.flush { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
-        let direct = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
         match opened.path {
             Path::Cached { keep: true } => flags |= FopenFlags::FOPEN_KEEP_CACHE,
             Path::Cached { keep: false } => {}
             Path::Whole if self.passthrough.load(Ordering::Relaxed) => {
                 // Writes come here, so that other views hear of them; reads and mappings go to the array file.
                 if write {
-                    flags |= direct;
+                    flags |= DIRECT;
                 }
                 return self.opened_whole(inode, handle, flags, reply);
             }
-            Path::Whole | Path::Direct => flags |= direct,
+            Path::Whole | Path::Direct => flags |= DIRECT,
         }
         reply.opened(handle, flags);
-    }
-
-    /// Passes an open file through to its array file. All handles of an inode share one registration with the kernel.
-    fn opened_whole(&self, inode: u64, handle: FileHandle, flags: FopenFlags, reply: ReplyOpen) {
-        let mut backings = crate::store::lock(&self.backings);
-        if let Some((handles, backing)) = backings.get_mut(&inode) {
-            *handles += 1;
-            return reply.opened_passthrough(handle, flags, backing);
-        }
-        let backing = match self.fs.array_file(handle.0) {
-            Some(file) => reply.open_backing(file.fd()),
-            None => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
-        };
-        match backing {
-            Ok(backing) => {
-                let (_, backing) = backings.entry(inode).or_insert((1, backing));
-                reply.opened_passthrough(handle, flags, backing);
-            }
-            Err(error) => {
-                // Without the right to it (CAP_SYS_ADMIN), or on file systems that are stacked already.
-                log::debug!("files are not passed through: {error}");
-                self.passthrough.store(false, Ordering::Relaxed);
-                let direct = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
-                reply.opened(handle, flags | direct);
-            }
-        }
-    }
-
-    fn released(&self, inode: u64) {
-        let mut backings = crate::store::lock(&self.backings);
-        if let Some((handles, _)) = backings.get_mut(&inode) {
-            *handles -= 1;
-            if *handles == 0 {
-                backings.remove(&inode);
-            }
-        }
     }
 
     /// Nothing can be made, removed or renamed.
@@ -155,26 +122,8 @@ impl Adapter {
 
 impl Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        let wanted = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
-            | InitFlags::FUSE_POSIX_ACL
-            | InitFlags::FUSE_PASSTHROUGH
-            | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_ASYNC_DIO;
-        // What the kernel does not offer is done without.
-        let offered = wanted & config.capabilities();
-        if let Err(missing) = config.add_capabilities(offered) {
-            log::warn!("the kernel refuses {missing:?}");
-        }
-        if !offered.contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP) {
-            log::warn!("this kernel cannot map files shared that are read directly (Linux 6.6 can)");
-        }
-        // One level: the array file's own file system must not be stacked itself.
-        if offered.contains(InitFlags::FUSE_PASSTHROUGH) && config.set_max_stack_depth(1).is_ok() {
-            self.passthrough.store(true, Ordering::Relaxed);
-        }
-        if let Err(nearest) = config.set_max_background(BACKGROUND) {
-            log::debug!("max_background: the nearest value is {nearest}");
-        }
+        let passthrough = negotiate(config);
+        self.passthrough.store(passthrough, Ordering::Relaxed);
         Ok(())
     }
 
@@ -281,9 +230,23 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let from_cache = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
-        let source = if from_cache { Source::PageCache } else { Source::Direct };
-        self.written(self.call(|fs| fs.write(handle.0, offset, data, source)), from_cache, reply);
+        if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            // Answered at once: the kernel waits for a page that it writes back, and dropping pages may wait for it.
+            match self.call(|fs| fs.write(handle.0, offset, data, Source::PageCache)) {
+                Ok(Written { count, stale }) => {
+                    reply.written(count as u32);
+                    if !stale.is_empty() {
+                        self.send(Job { inodes: stale, then: Then::Nothing });
+                    }
+                }
+                Err(error) => reply.error(error),
+            }
+        } else if self.fs.is_cached_elsewhere(handle.0) {
+            let data = data.to_vec();
+            self.write_through(handle.0, move |fs| fs.write(handle.0, offset, &data, Source::Direct), reply);
+        } else {
+            self.written(self.call(|fs| fs.write(handle.0, offset, data, Source::Direct)), reply);
+        }
     }
 
     fn copy_file_range(
@@ -301,7 +264,12 @@ impl Filesystem for Adapter {
     ) {
         // The answer counts 32 bits; whoever wants more asks again.
         let len = len.min(1 << 30);
-        self.written(self.call(|fs| fs.copy(handle_in.0, offset_in, handle_out.0, offset_out, len)), false, reply);
+        let copy = move |fs: &Fs| fs.copy(handle_in.0, offset_in, handle_out.0, offset_out, len);
+        if self.fs.is_cached_elsewhere(handle_out.0) {
+            self.write_through(handle_out.0, copy, reply);
+        } else {
+            self.written(self.call(copy), reply);
+        }
     }
 
     fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {

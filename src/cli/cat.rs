@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         (Err(Errno::NOENT), Some(only)) => find(&fs, &format!("{only}/{}", args.view)),
         (found, _) => found,
     };
-    let inode = found.map_err(|error| explain(args, error))?;
+    let inode = found.map_err(|error| refusal(&fs, &args.view).unwrap_or_else(|| explain(args, error)))?;
     let handle = fs.open(inode, Access::default()).map_err(|error| explain(args, error))?.handle;
     let mut offset = 0;
     let mut out = io::stdout().lock();
@@ -60,6 +60,15 @@ fn find(fs: &Fs, view: &str) -> Result<u64, Errno> {
         (inode, kind) = (attr.inode, attr.kind);
     }
     if kind == Kind::Folder { Err(Errno::ISDIR) } else { Ok(inode) }
+}
+
+/// What the file `error` says, where the path leads into an array that is not served.
+fn refusal(fs: &Fs, view: &str) -> Option<Failure> {
+    let ends = view.match_indices('/').map(|(at, _)| at).chain([view.len()]);
+    let inode = ends.into_iter().find_map(|end| find(fs, &format!("{}/error", &view[..end])).ok())?;
+    let handle = fs.open(inode, Access::default()).ok()?.handle;
+    let text = fs.read(handle, 0, CHUNK, Source::Direct, <[u8]>::to_vec).ok()?;
+    Some(Failure(String::from_utf8_lossy(&text).trim_end().to_owned()))
 }
 
 fn explain(args: &Args, error: Errno) -> Failure {

@@ -145,7 +145,15 @@ fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
 fn mount_point(path: &Path) -> Result<PathBuf, Failure> {
     let shown = path.display();
     match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => Ok(path.canonicalize()?),
+        Ok(metadata) if metadata.is_dir() => {
+            let point = path.canonicalize()?;
+            match mount::find(&point) {
+                Some(entry) if entry.kind == mount::TYPE => Err(Failure(format!(
+                    "{shown}: arrays are mounted there already; unmount them with: afbfs umount {shown}"
+                ))),
+                _ => Ok(point),
+            }
+        }
         Ok(_) => Err(Failure(format!("{shown}: is not a folder; the mount point must be one"))),
         Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
             let point = mount::absolute(path)?;
@@ -238,8 +246,12 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     log::info!("{} mounted at {}", args.source.display(), point.display());
     let unmounter = mounted.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &unmounter))?;
-    if args.background_child {
-        detach()?;
+    if args.background_child
+        && let Err(failure) = detach()
+    {
+        // The process that was asked is gone: nobody knows of the mount.
+        mounted.unmount()?;
+        return Err(failure);
     }
     let served = server.run();
     // Whether somebody unmounted or the connection broke: what was written is written back, and no dead mount stays.

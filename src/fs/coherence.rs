@@ -29,6 +29,12 @@ struct Mark {
     stamp: Stamp,
 }
 
+impl Mark {
+    fn overlaps(&self, extent: &Range<u64>) -> bool {
+        self.extent.start < extent.end && extent.start < self.extent.end
+    }
+}
+
 impl Coherence {
     /// Notes that the kernel is about to cache pages of an inode that shows bytes in `extent` of a file.
     pub(super) fn mark(&self, file: FileId, inode: u64, extent: Range<u64>, stamp: Stamp) {
@@ -38,14 +44,24 @@ impl Coherence {
         }
     }
 
-    /// Takes the marks of inodes that may show bytes in `extent` of a file.
-    pub(super) fn overlapping(&self, file: FileId, extent: &Range<u64>) -> Vec<u64> {
+    /// Whether an inode other than `own` may show bytes in `extent` of a file.
+    pub(super) fn has_others(&self, file: FileId, own: u64, extent: &Range<u64>) -> bool {
+        if self.marks.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let files = lock(&self.files);
+        let inodes = files.get(&file).into_iter().flatten();
+        inodes.into_iter().any(|(inode, mark)| *inode != own && mark.overlaps(extent))
+    }
+
+    /// Takes the marks of inodes that may show bytes in `extent` of a file, but for `except`.
+    pub(super) fn overlapping(&self, file: FileId, extent: &Range<u64>, except: Option<u64>) -> Vec<u64> {
         if self.marks.load(Ordering::SeqCst) == 0 {
             return Vec::new();
         }
         let mut files = lock(&self.files);
         let Some(inodes) = files.get_mut(&file) else { return Vec::new() };
-        let overlaps = |_: &u64, mark: &mut Mark| mark.extent.start < extent.end && extent.start < mark.extent.end;
+        let overlaps = |inode: &u64, mark: &mut Mark| except != Some(*inode) && mark.overlaps(extent);
         let found: Vec<u64> = inodes.extract_if(overlaps).map(|(inode, _)| inode).collect();
         if inodes.is_empty() {
             files.remove(&file);

@@ -93,11 +93,26 @@ impl Fs {
             *end = (*end).max(offset + written as u64);
         }
         self.note_write(file, offset..offset + written as u64)?;
-        let stale = self.coherence.overlapping(file.files[0].id(), &file.extent);
-        let own_pages = |inode: &u64| source == Source::PageCache && *inode == file.inode;
-        let stale =
-            if stale.iter().any(own_pages) { stale.into_iter().filter(|i| !own_pages(i)).collect() } else { stale };
+        // A page that is written back is no news to its own inode.
+        let own = (source == Source::PageCache).then_some(file.inode);
+        let stale = self.coherence.overlapping(file.files[0].id(), &file.extent, own);
         Ok(Written { count: written, stale })
+    }
+
+    /// Whether the kernel may have pages of other inodes that show bytes of the handle's view.
+    pub fn is_cached_elsewhere(&self, handle: u64) -> bool {
+        match self.handles.get(handle).as_deref() {
+            Ok(Handle::File(file)) => self.coherence.has_others(file.files[0].id(), file.inode, &file.extent),
+            _ => false,
+        }
+    }
+
+    /// Takes the marks of those inodes: their pages are to be dropped.
+    pub fn cached_elsewhere(&self, handle: u64) -> Vec<u64> {
+        match self.handles.get(handle).as_deref() {
+            Ok(Handle::File(file)) => self.coherence.overlapping(file.files[0].id(), &file.extent, Some(file.inode)),
+            _ => Vec::new(),
+        }
     }
 
     /// What every write brings along: the time of the first, and durability where it was asked for.
