@@ -17,7 +17,7 @@
 //! *Confinement.* Every path is resolved below the source folder's descriptor with `openat2(2)` and
 //! `RESOLVE_BENEATH`, so no link leads out. See `resolve`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -145,6 +145,8 @@ impl Catalog {
             Ok(root) => root,
             Err(error) => return fail(format!("{}: {error}", folder.display())),
         };
+        let mut options = options;
+        complete(&mut options.arrays, only.as_deref());
         let catalog = Catalog {
             root,
             root_path: folder,
@@ -161,7 +163,7 @@ impl Catalog {
             && catalog.claim(Path::new(""), only).is_none()
         {
             return fail(format!(
-                "{shown}: no array file that afbfs knows; describe it with --array, or with a sidecar {shown}.toml"
+                "{shown}: no array file that afbfs knows; describe it with --array dtype=f4,shape=100x200, or with a sidecar {shown}.toml"
             ));
         }
         catalog.check_named()?;
@@ -171,7 +173,7 @@ impl Catalog {
     fn check_named(&self) -> Result<(), SourceError> {
         for (number, spec) in self.options.arrays.iter().enumerate() {
             let Some(name) = spec.name.as_deref() else {
-                return fail("--array: name= is missing: the array needs a name".into());
+                return fail("--array: file= is missing: which file is described?".into());
             };
             if name.is_empty() || name.contains(['/', '\0']) || [".", "..", ".afbfs"].contains(&name) {
                 return fail(format!("--array: name={name} cannot be the name of a folder"));
@@ -298,6 +300,20 @@ impl Catalog {
         let path = self.named_path(number).ok_or(Errno::NOENT)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         rustix::fs::open(path, flags, Mode::empty())
+    }
+}
+
+/// Fills in what a description may leave out: the file, where the source is one, and the name, which is then the file's
+/// without its extension.
+fn complete(arrays: &mut [Spec], only: Option<&OsStr>) {
+    for spec in arrays {
+        if spec.file.is_none() {
+            spec.file = only.and_then(OsStr::to_str).map(str::to_owned);
+        }
+        if spec.name.is_none() {
+            let stem = spec.file.as_deref().and_then(|file| Path::new(file).file_stem()).and_then(OsStr::to_str);
+            spec.name = stem.map(str::to_owned);
+        }
     }
 }
 

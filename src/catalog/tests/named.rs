@@ -73,8 +73,8 @@ fn what_has_the_full_name_of_an_array_described_by_hand_is_not_shown_twice() {
 fn bad_descriptions_are_refused() {
     let folder = source(["x.bin", "b/"]);
     for (arrays, message) in [
-        (&["file=x.bin,dtype=u1"][..], "name= is missing"),
-        (&["name=a,dtype=u1"], "file= is missing"),
+        (&["dtype=u1,name=b"][..], "file= is missing"),
+        (&["dtype=u1"], "file= is missing"),
         (&["name=a,file=y.bin,dtype=u1"], "y.bin"),
         (&["name=.afbfs,file=x.bin,dtype=u1"], "cannot be the name"),
         (&["name=b,file=x.bin,dtype=u1"], "name of a folder"),
