@@ -29,14 +29,16 @@ impl Coherence {
         }
     }
 
-    /// Takes the marks of inodes that may show bytes in `extent` of a file.
-    pub(super) fn overlapping(&self, file: FileId, extent: &Range<u64>) -> Vec<u64> {
+    /// Takes the marks of inodes that may show bytes in `extent` of a file, but leaves that of `kept`.
+    pub(super) fn overlapping(&self, file: FileId, extent: &Range<u64>, kept: Option<u64>) -> Vec<u64> {
         if self.marks.load(Ordering::SeqCst) == 0 {
             return Vec::new();
         }
         let mut files = lock(&self.files);
         let Some(inodes) = files.get_mut(&file) else { return Vec::new() };
-        let overlaps = |_: &u64, other: &mut Range<u64>| other.start < extent.end && extent.start < other.end;
+        let overlaps = |inode: &u64, other: &mut Range<u64>| {
+            Some(*inode) != kept && other.start < extent.end && extent.start < other.end
+        };
         let found: Vec<u64> = inodes.extract_if(overlaps).map(|(inode, _)| inode).collect();
         if inodes.is_empty() {
             files.remove(&file);

@@ -94,10 +94,9 @@ impl Fs {
             *end = (*end).max(offset + written as u64);
         }
         self.note_write(file, offset..offset + written as u64)?;
-        let stale = self.coherence.overlapping(file.files[0].id(), &file.extent);
-        let own_pages = |inode: &u64| source == Source::PageCache && *inode == file.inode;
-        let stale =
-            if stale.iter().any(own_pages) { stale.into_iter().filter(|i| !own_pages(i)).collect() } else { stale };
+        // Pages that are written back hold what is written, and stay cached.
+        let kept = (source == Source::PageCache).then_some(file.inode);
+        let stale = self.coherence.overlapping(file.files[0].id(), &file.extent, kept);
         Ok(Written { count: written, stale })
     }
 
