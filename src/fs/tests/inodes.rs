@@ -25,7 +25,16 @@ fn check(groups: &[&[&str]]) {
 fn one_view_is_one_file_by_whatever_name() {
     check(&[
         &["a/data", "a.npy/data", "a/data.raw", "a/slice/...", "a/slice/:,:", "a/row/:", "a/axis/1/..5", "a/col/-9:9"],
-        &["a/row/7", "a/row/-1", "a/row/007", "a/axis/0/7.raw", "a/axis/-2/7", "a/slice/7", "a/slice/-1,...", "a/T/col/7"],
+        &[
+            "a/row/7",
+            "a/row/-1",
+            "a/row/007",
+            "a/axis/0/7.raw",
+            "a/axis/-2/7",
+            "a/slice/7",
+            "a/slice/-1,...",
+            "a/T/col/7",
+        ],
         &["a/row/0", "a/T/col/0"],
         &["a/col/0", "a/axis/1/0", "a/slice/:,0", "a/slice/...,0", "a/T/row/0", "a/T/axis/0/-5"],
         &["a/range/0:5", "a/range/..5", "a/range/:5:1", "a/range/-40:5", "a/range/:5.raw"],
