@@ -26,10 +26,20 @@ pub(super) struct Claim {
     pub(super) stem: String,
 }
 
-/// Files of a folder that have sidecars and unusual extensions, as they were at a time.
+/// Files of folders that have sidecars and unusual extensions.
 #[derive(Debug, Default)]
 pub(super) struct Sidecars {
-    folders: HashMap<PathBuf, (Stamp, Instant, Vec<OsString>)>,
+    folders: HashMap<PathBuf, Scan>,
+}
+
+/// What a scan of a folder's names found.
+#[derive(Debug)]
+struct Scan {
+    stamp: Stamp,
+    /// When the folder was first seen with this stamp, and when its names were read.
+    since: Instant,
+    scanned: Instant,
+    files: Vec<OsString>,
 }
 
 /// The name of a file or folder in the source, from the name that the tree shows.
@@ -125,15 +135,17 @@ impl Catalog {
         let Ok(stat) = self.stat_folder(folder) else { return Vec::new() };
         let stamp = Stamp::from(&stat);
         let mut sidecars = super::describe::lock(&self.sidecars);
-        // A folder's time is coarse: what was scanned right after a change is scanned again.
-        if let Some((known, scanned, files)) = sidecars.folders.get(folder)
-            && *known == stamp
-            && scanned.elapsed() > SETTLED
+        // A folder's time is coarse: a scan right after a change may have missed another of the same time, and is not
+        // relied upon.
+        let known = sidecars.folders.get(folder).filter(|scan| scan.stamp == stamp);
+        if let Some(scan) = known
+            && scan.scanned.duration_since(scan.since) > SETTLED
         {
-            return files.clone();
+            return scan.files.clone();
         }
-        drop(sidecars);
         let scanned = Instant::now();
+        let since = known.map_or(scanned, |scan| scan.since);
+        drop(sidecars);
         let mut files = Vec::new();
         let _ = self.each_name(folder, &mut |name| {
             let Some(described) = name.as_bytes().strip_suffix(raw::SIDECAR.as_bytes()) else { return };
@@ -146,7 +158,7 @@ impl Catalog {
         if sidecars.folders.len() >= FOLDERS {
             sidecars.folders.clear();
         }
-        sidecars.folders.insert(folder.to_owned(), (stamp, scanned, files.clone()));
+        sidecars.folders.insert(folder.to_owned(), Scan { stamp, since, scanned, files: files.clone() });
         files
     }
 }
