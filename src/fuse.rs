@@ -86,7 +86,10 @@ impl Adapter {
         match outcome {
             Err(error) => reply.error(error),
             Ok(Written { count, stale }) if stale.is_empty() => reply.written(count as u32),
-            Ok(Written { count, stale }) => self.send(Job { inodes: stale, then: Then::Reply(reply, count as u32) }),
+            Ok(Written { count, stale }) => {
+                let then = Then::Run(Box::new(move || reply.written(count as u32)));
+                self.send(Job { inodes: stale, then });
+            }
         }
     }
 
@@ -113,7 +116,6 @@ impl Adapter {
         reply.opened(handle, flags);
     }
 
-    /// Nothing can be made, removed or renamed.
     fn refuse(&self) -> Errno {
         self.fs.count_error();
         Errno::EPERM
@@ -169,7 +171,11 @@ impl Filesystem for Adapter {
     ) {
         let changes = Changes { mode, uid, gid, size, atime: set_time(atime), mtime: set_time(mtime) };
         match self.call(|fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
-            Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
+            Ok((attr, stale)) if stale.is_empty() => reply.attr(&TTL, &file_attr(&attr)),
+            Ok((attr, inodes)) => {
+                let then = Then::Run(Box::new(move || reply.attr(&TTL, &file_attr(&attr))));
+                self.send(Job { inodes, then });
+            }
             Err(error) => reply.error(error),
         }
     }
@@ -287,11 +293,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.released(inode.0);
-        let outcome = self.call(|fs| {
-            fs.release(handle.0);
-            Ok(())
-        });
-        reply_empty(outcome, reply);
+        reply_empty(self.call(|fs| Ok(fs.release(handle.0))), reply);
     }
 
     fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
@@ -318,11 +320,7 @@ impl Filesystem for Adapter {
     }
 
     fn releasedir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        let outcome = self.call(|fs| {
-            fs.releasedir(handle.0);
-            Ok(())
-        });
-        reply_empty(outcome, reply);
+        reply_empty(self.call(|fs| Ok(fs.releasedir(handle.0))), reply);
     }
 
     fn fsyncdir(&self, _req: &Request, _inode: INodeNo, _handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {

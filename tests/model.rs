@@ -328,7 +328,7 @@ impl World {
             assert_eq!(answer.unwrap_err().raw_os_error(), libc::EFBIG);
             return;
         }
-        assert_eq!(answer.unwrap().size, view.bytes.len() as u64);
+        assert_eq!(answer.unwrap().0.size, view.bytes.len() as u64);
         let model = &mut self.arrays[view.array].model;
         let end = self.ends.insert(view.inode, size).unwrap_or(view.bytes.len());
         (end..size).for_each(|i| model[view.bytes[i]] = 0);

@@ -24,6 +24,9 @@ use crate::store::{File, FileId, lock};
 /// So many descriptions and open files are remembered. Handles keep what they use beyond that.
 const REMEMBERED: usize = 256;
 
+/// How often in a row a file may be found replaced.
+const REPLACED_AT_MOST: usize = 10;
+
 /// An array file, as it was described at some time.
 #[derive(Debug)]
 pub struct Description {
@@ -129,24 +132,27 @@ impl Catalog {
     /// # Errors
     /// If it is gone, cannot be opened, or cannot be served.
     pub fn describe(&self, origin: &Origin) -> Result<Described, Problem> {
-        let place = self.locate(origin)?;
-        let stat = rustix::fs::fstat(&place)?;
-        let stamp = Stamp::from(&stat);
-        let described = |(description, file)| Described { description, file, stat };
-        let stamps = (stamp, self.sidecar_stamp(origin));
-        if let Some(slot) = lock(&self.cache).get(origin)
-            && slot.stamps == stamps
-        {
-            return slot.known.clone().map(described).map_err(Problem::Refused);
+        // A file that is replaced between two looks at it is looked at again.
+        for _ in 0..REPLACED_AT_MOST {
+            let stat = rustix::fs::fstat(self.locate(origin)?)?;
+            let (stamp, stamps) = (Stamp::from(&stat), (Stamp::from(&stat), self.sidecar_stamp(origin)));
+            let described = |(description, file)| Described { description, file, stat };
+            if let Some(slot) = lock(&self.cache).get(origin)
+                && slot.stamps == stamps
+            {
+                return slot.known.clone().map(described).map_err(Problem::Refused);
+            }
+            let known = match self.read_description(origin, stamp) {
+                Ok((_, file)) if file.id() != stamp.id => continue,
+                Ok(known) => Ok(known),
+                Err(Problem::Refused(reason)) => Err(reason),
+                Err(problem) => return Err(problem),
+            };
+            let forgotten = lock(&self.cache).put(origin.clone(), stamps, known.clone());
+            drop(forgotten);
+            return known.map(described).map_err(Problem::Refused);
         }
-        let known = match self.read_description(origin, stamp) {
-            Ok(known) => Ok(known),
-            Err(Problem::Refused(reason)) => Err(reason),
-            Err(problem) => return Err(problem),
-        };
-        let forgotten = lock(&self.cache).put(origin.clone(), stamps, known.clone());
-        drop(forgotten);
-        known.map(described).map_err(Problem::Refused)
+        Err(Errno::STALE.into())
     }
 
     /// Opens the file and reads its header, or finds it as it was described before.

@@ -189,11 +189,12 @@ impl Fs {
         Ok(attr)
     }
 
-    /// Changes attributes: the length as a truncation within the fixed size, the times those of the array file.
+    /// Changes attributes: the length as a truncation within the fixed size, the times those of the array file. Gives the
+    /// attributes, and the inodes whose cached pages are stale by it.
     ///
     /// # Errors
     /// EFBIG for growing; EPERM for another owner or mode; what `utimensat(2)` answers.
-    pub fn setattr(&self, inode: u64, changes: &Changes, handle: Option<u64>) -> Result<Attr, Errno> {
+    pub fn setattr(&self, inode: u64, changes: &Changes, handle: Option<u64>) -> Result<(Attr, Vec<u64>), Errno> {
         let before = self.getattr(inode)?;
         let other_mode = changes.mode.is_some_and(|mode| mode & 0o7777 != before.mode);
         let other_owner =
@@ -201,9 +202,10 @@ impl Fs {
         if other_mode || other_owner {
             return Err(Errno::PERM);
         }
-        if let Some(size) = changes.size {
-            self.truncate(inode, handle, size)?;
-        }
+        let stale = match changes.size {
+            Some(size) => self.truncate(inode, handle, size)?,
+            None => Vec::new(),
+        };
         // A truncation brings the time of the call along; the size did not change, so neither does the time.
         if changes.size.is_none() && (changes.atime.is_some() || changes.mtime.is_some()) {
             let Node::Leaf(tree, _) = self.node(inode)? else { return Err(Errno::PERM) };
@@ -212,7 +214,7 @@ impl Fs {
             let path = format!("/proc/self/fd/{}", place.as_raw_fd());
             rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty())?;
         }
-        self.getattr(inode)
+        Ok((self.getattr(inode)?, stale))
     }
 
     /// The value of an extended attribute: `user.afbfs.FACT`, or the array file's ACL.

@@ -126,11 +126,12 @@ impl Fs {
         if file.access.sync { store::sync(&file.files, &file.view, window, file.extent.clone()) } else { Ok(()) }
     }
 
-    /// Truncates a file within its fixed size, or extends what was truncated.
+    /// Truncates a file within its fixed size, or extends what was truncated. Gives the inodes whose cached pages are
+    /// stale by it.
     ///
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
-    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<(), Errno> {
+    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<u64>, Errno> {
         let super::Node::Leaf(tree, leaf) = self.node(inode)? else { return Err(Errno::PERM) };
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
@@ -138,6 +139,7 @@ impl Fs {
         if size > tree.len_of(&leaf) {
             return Err(Errno::FBIG);
         }
+        let mut stale = Vec::new();
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;
             let file = writer(&handle)?;
@@ -145,14 +147,16 @@ impl Fs {
                 self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
                 fill_gap(&file.shared, &file.view, size)?;
                 self.note_write(file, 0..size)?;
+                stale = self.coherence.overlapping(file.files[0].id(), &file.extent, None);
             }
             *lock(&file.shared.written_end) = Some(size);
         } else if let Some(shared) = self.inodes.written(inode) {
             // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
             fill_gap(&shared, &tree.view(&leaf), size)?;
             *lock(&shared.written_end) = Some(size);
+            stale = self.coherence.overlapping(shared.file.id(), &(0..u64::MAX), None);
         }
-        Ok(())
+        Ok(stale)
     }
 
     /// What closing a descriptor asks for: the time moves if something was written, and a write error is told.

@@ -15,7 +15,7 @@ use crate::name;
 const UNKNOWN: u64 = 0xffff_ffff;
 
 /// Positions of the names that a source folder shows beside its own: they come last, and no file system's own
-/// positions reach so far but that of the end.
+/// positions reach so far but that of the end, which may be the largest number of all.
 const EXTRAS: u64 = i64::MAX as u64 - (1 << 16);
 
 /// The longest name that the kernel takes, in bytes.
@@ -185,7 +185,9 @@ impl Fs {
                 self.catalog.named().map(|(name, _)| (name, self.nodes.known_folder(ROOT, name).unwrap_or(UNKNOWN))),
             );
         }
-        for (at, (name, inode)) in extras.into_iter().enumerate().skip(position.saturating_sub(EXTRAS) as usize) {
+        let ours = EXTRAS..=EXTRAS + extras.len() as u64;
+        let done = if ours.contains(&position) { position - EXTRAS } else { 0 };
+        for (at, (name, inode)) in extras.into_iter().enumerate().skip(done as usize) {
             if !each(DirEntry { inode, kind: Kind::Folder, name, next: EXTRAS + at as u64 + 1 }) {
                 break;
             }

@@ -133,7 +133,11 @@ impl Fs {
     /// Drops references that lookups took.
     pub fn forget(&self, inode: u64, references: u64) {
         self.nodes.forget(inode, references);
-        self.coherence.forget(inode);
+        // The kernel may have looked it up anew meanwhile. Without an open handle no page is filled, and opening drops
+        // those that have no mark.
+        if self.inodes.file(inode).is_none() {
+            self.coherence.forget(inode);
+        }
     }
 }
 

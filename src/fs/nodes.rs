@@ -253,7 +253,7 @@ impl Nodes {
         number
     }
 
-    /// Drops references. Gives whether a file with an entry of its own is gone for good.
+    /// Drops references; with the last, the entry goes.
     pub(super) fn forget(&self, number: u64, references: u64) {
         let mut inner = lock(&self.inner);
         let Some((start, _)) = inner.find(number) else { return };

@@ -178,9 +178,11 @@ impl Fs {
             described.file.writable()?;
         }
         let view = tree.view(leaf);
-        let extent = match now.array.grid.single() {
-            Some(whole) => tree.selection_of(leaf).place(whole).extent(),
-            None => 0..u64::MAX,
+        let mut runs = view.runs(0..view.len());
+        let extent = match (runs.next(), runs.next(), now.array.grid.single()) {
+            (Some(run), None, Some(_)) => run.reach(),
+            (_, _, Some(whole)) => tree.selection_of(leaf).place(whole).extent(),
+            (_, _, None) => 0..u64::MAX,
         };
         let whole = || {
             let len = view.len();

@@ -84,8 +84,8 @@ type WriteCall = dyn FnOnce(&Fs) -> Result<Written> + Send;
 /// What waits for pages to be dropped.
 pub(super) enum Then {
     Nothing,
-    /// The reply to a write that is done.
-    Reply(ReplyWrite, u32),
+    /// A reply to what is done.
+    Run(Box<dyn FnOnce() + Send>),
     /// A write.
     Write(Box<WriteCall>, ReplyWrite),
 }
@@ -95,7 +95,7 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
         drop_pages(notifier, &inodes);
         match then {
             Then::Nothing => {}
-            Then::Reply(reply, count) => reply.written(count),
+            Then::Run(run) => run(),
             Then::Write(write, reply) => match adapter.call(write) {
                 Ok(Written { count, stale }) => {
                     drop_pages(notifier, &stale);

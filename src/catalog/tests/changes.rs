@@ -192,6 +192,22 @@ fn a_sidecar_with_another_extension_gives_and_takes_a_name() {
     }
 }
 
+#[test]
+fn the_names_of_a_folder_that_has_long_been_still_are_read_again_once_it_changes() {
+    let folder = source(["a.zz", "b.zz"]);
+    let catalog = open(folder.path());
+    for (name, sidecar) in [("a", "a.zz.toml"), ("b", "b.zz.toml")] {
+        assert_eq!(lookup(&catalog, name), None);
+        // Long enough for the scan to be relied upon.
+        let start = std::time::Instant::now();
+        while start.elapsed() < Duration::from_millis(80) {
+            assert_eq!(lookup(&catalog, name), None);
+        }
+        add(folder.path(), sidecar.as_bytes());
+        assert_eq!(lookup(&catalog, name), Some(array(format!("{name}.zz"))));
+    }
+}
+
 /// Checks before a write what becomes of an array file while a handle has it open.
 #[track_caller]
 fn check_write(names: &[&str], change: impl FnOnce(&Fixture), expected: Result<(), Errno>) {
