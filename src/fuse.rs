@@ -72,6 +72,14 @@ impl Adapter {
         })
     }
 
+    /// As [`Adapter::call`], for what cannot fail.
+    fn run(&self, f: impl FnOnce(&Fs)) -> std::result::Result<(), Errno> {
+        self.call(|fs| {
+            f(fs);
+            Ok(())
+        })
+    }
+
     /// Writes, or copies, and replies. Pages of other inodes that show the same bytes are dropped before, so that dirty
     /// ones are not written back over it later, and after, as they may have been filled again meanwhile.
     fn write_through<F>(&self, handle: u64, write: F, reply: ReplyWrite)
@@ -138,10 +146,7 @@ impl Filesystem for Adapter {
 
     fn forget(&self, _req: &Request, inode: INodeNo, references: u64) {
         // There is no reply that could carry an error.
-        let _ = self.call(|fs| {
-            fs.forget(inode.0, references);
-            Ok(())
-        });
+        let _ = self.run(|fs| fs.forget(inode.0, references));
     }
 
     fn getattr(&self, _req: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
@@ -293,7 +298,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.released(inode.0);
-        reply_empty(self.call(|fs| Ok(fs.release(handle.0))), reply);
+        reply_empty(self.run(|fs| fs.release(handle.0)), reply);
     }
 
     fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
@@ -320,7 +325,7 @@ impl Filesystem for Adapter {
     }
 
     fn releasedir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        reply_empty(self.call(|fs| Ok(fs.releasedir(handle.0))), reply);
+        reply_empty(self.run(|fs| fs.releasedir(handle.0)), reply);
     }
 
     fn fsyncdir(&self, _req: &Request, _inode: INodeNo, _handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
