@@ -37,9 +37,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// Byte offset of a block.
+    pub fn block(&self, number: u64) -> u64 {
+        self.offset.wrapping_add_signed(self.stride.wrapping_mul(number as i64))
+    }
+
     /// First byte and one past the last.
     pub fn reach(&self) -> Range<u64> {
-        let last = self.offset.wrapping_add_signed(self.stride.wrapping_mul(self.count as i64 - 1));
+        let last = self.block(self.count - 1);
         self.offset.min(last)..self.offset.max(last) + self.length
     }
 }

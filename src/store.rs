@@ -28,6 +28,7 @@ mod sync;
 pub use copy::{gather, read, write};
 pub use sync::sync;
 mod sys;
+mod tile;
 
 /// `f_type` of tmpfs, from statfs(2).
 const TMPFS: u64 = 0x0102_1994;

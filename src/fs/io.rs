@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
 use super::{Fs, count};
+use crate::catalog::Validity;
 use crate::runs::View;
 use crate::store::{self, File, lock};
 
@@ -152,7 +153,11 @@ impl Fs {
             *lock(&file.shared.written_end) = Some(size);
         } else if let Some(shared) = self.inodes.written(inode) {
             // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
-            fill_gap(&shared, &tree.view(&leaf), size)?;
+            if lock(&shared.written_end).is_some_and(|end| end < size) {
+                self.catalog.revalidate(&tree.description, &shared.file, &Validity::default())?;
+                fill_gap(&shared, &tree.view(&leaf), size)?;
+                shared.file.touch()?;
+            }
             *lock(&shared.written_end) = Some(size);
             stale = self.coherence.overlapping(shared.file.id(), &(0..u64::MAX), None);
         }

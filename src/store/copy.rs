@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::tile::Batch;
 use super::{File, sys};
 use crate::runs::{Run, View};
 
@@ -68,15 +69,27 @@ pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>,
     let mut lens = Lens::default();
     prefetch_runs(files, view, window.clone());
     let mut done = 0;
-    for run in view.runs(window) {
+    let mut runs = view.runs(window).peekable();
+    while let Some(run) = runs.next() {
         let bytes = (run.length * run.count) as usize;
-        let target = &mut buffer[done..done + bytes];
-        done += bytes;
-        match run.piece {
-            None => fill_with(target, fill, &run),
-            Some(piece) => {
-                let file = file_of(files, piece)?;
-                file.gather_run(&run, lens.of(piece, file)?, target)?;
+        let file = match run.piece {
+            Some(piece) => file_of(files, piece)?,
+            None => {
+                fill_with(&mut buffer[done..done + bytes], fill, &run);
+                done += bytes;
+                continue;
+            }
+        };
+        let len = lens.of(run.piece.unwrap_or(0), file)?;
+        let mut batch = Batch::new(run);
+        while let Some(next) = runs.next_if(|next| batch.continues_with(next)) {
+            batch.push(next);
+        }
+        let target = &mut buffer[done..done + bytes * batch.runs().len()];
+        done += target.len();
+        if !batch.gather(file, len, target)? {
+            for (run, target) in batch.runs().iter().zip(target.chunks_exact_mut(bytes)) {
+                file.gather_run(run, len, target)?;
             }
         }
     }
@@ -147,7 +160,7 @@ fn fill_with(target: &mut [u8], fill: &[u8], run: &Run) {
 impl File {
     /// The mapping in which a range of bytes lies as a whole, and the byte at which it starts. Nothing where there is none, or
     /// where reading should leave it alone: see `in_memory`.
-    fn map_for_reading(self: &Arc<File>, bytes: &Range<u64>) -> Result<Option<(Arc<sys::Map>, u64)>> {
+    pub(super) fn map_for_reading(self: &Arc<File>, bytes: &Range<u64>) -> Result<Option<(Arc<sys::Map>, u64)>> {
         let Some((map, start)) = self.try_map(bytes.start, bytes.end, false)? else { return Ok(None) };
         let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
         if bytes.end - start > map.len() as u64 || (self.in_memory && !map.is_resident(offset, len)) {
@@ -276,30 +289,46 @@ fn prefetch(file: &File, map: &sys::Map, offset: usize, len: usize) {
 }
 
 /// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
-/// of the blocks decides, because asking for pages that are there costs more than the copy.
+/// of them decides, because asking for pages that are there costs more than the copy.
 fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
-    const PROBES: u64 = 4;
+    let Some(file) = files.first().filter(|_| is_cold(files, view, window.clone())) else { return };
+    file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
+    let page = sys::page_size() as u64;
     for run in view.runs(window) {
-        let Some(file) = run.piece.and_then(|piece| files.get(piece as usize)) else { continue };
-        let page = sys::page_size() as u64;
-        let Range { start: low, end: high } = run.reach();
-        if high - low <= page {
-            continue;
-        }
-        let Ok(Some((map, start))) = file.try_map(low, high, false) else { continue };
-        if high - start > map.len() as u64 {
-            continue;
-        }
-        let block = |k: u64| (run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) - start) as usize;
-        let length = run.length as usize;
-        if (0..=PROBES).all(|probe| map.is_resident(block((run.count - 1) * probe / PROBES), length)) {
-            continue;
-        }
-        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
+        let Some((map, start)) = mapped_run(files, &run) else { continue };
+        let (reach, length) = (run.reach(), run.length as usize);
+        // Advice that is not taken costs only time.
         if run.stride.unsigned_abs() <= page {
-            let _ = map.will_need((low - start) as usize, (high - low) as usize);
+            let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
         } else {
-            (0..run.count).for_each(|k| drop(map.will_need(block(k), length)));
+            (0..run.count).for_each(|k| drop(map.will_need((run.block(k) - start) as usize, length)));
         }
     }
+}
+
+/// Looks at the pages of a few runs, ever further apart, and of the first at some of its blocks.
+fn is_cold(files: &[Arc<File>], view: &View, window: Range<u64>) -> bool {
+    const PROBES: u64 = 4;
+    let mut next = 0;
+    for (number, run) in view.runs(window).enumerate() {
+        if number < next {
+            continue;
+        }
+        let Some((map, start)) = mapped_run(files, &run) else { continue };
+        let probes = if number == 0 && run.count > 1 { PROBES } else { 1 };
+        let block = |probe: u64| (run.block((run.count - 1) * probe / probes) - start) as usize;
+        if !(0..=probes).all(|probe| map.is_resident(block(probe), run.length as usize)) {
+            return true;
+        }
+        next = 2 * number + 1;
+    }
+    false
+}
+
+/// The mapping in which a run lies, if that is one, and the byte of the file at which it starts.
+fn mapped_run(files: &[Arc<File>], run: &Run) -> Option<(Arc<sys::Map>, u64)> {
+    let file = files.get(run.piece? as usize)?;
+    let reach = run.reach();
+    let (map, start) = file.try_map(reach.start, reach.end, false).ok()??;
+    (reach.end - start <= map.len() as u64).then_some((map, start))
 }
