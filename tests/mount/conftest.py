@@ -12,6 +12,8 @@ import pytest
 
 import harness
 
+# Of this run alone: another may be under way.
+PREFIX = f"afbfs-mount-{os.getpid()}-"
 SEED = int(os.environ.get("AFBFS_SEED") or secrets.randbelow(2**32))
 
 
@@ -35,7 +37,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_sessionfinish(session):
-    scratch = os.fsencode(tempfile.gettempdir()) + b"/afbfs-mount-"
+    scratch = os.fsencode(f"{tempfile.gettempdir()}/{PREFIX}")
     left = [point for point in harness.mountinfo() if point.startswith(scratch)]
     if left:
         print(f"\nleft mounted: {left}")
@@ -53,7 +55,7 @@ def rng(request):
 
 
 def _scratch_folder():
-    folder = Path(tempfile.mkdtemp(prefix="afbfs-mount-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     folder.chmod(0o755)
     yield folder
     below = os.fsencode(folder) + b"/"

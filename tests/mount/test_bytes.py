@@ -91,6 +91,15 @@ def test_mtime_moves_at_the_first_write_and_at_the_flush(mnt, grid):
     eventually(lambda: (mnt / "a/col/0").stat().st_mtime_ns == wanted, "the views show that time", within=2)
 
 
+def test_mtime_moves_even_where_the_page_is_dirty_already(mnt, grid):
+    # A store into a dirty page tells the kernel nothing.
+    with mnt.open("a/data", os.O_WRONLY) as one, mnt.open("a/row/3", os.O_WRONLY) as other:
+        os.pwrite(one, bytes(grid.view().size), 0)
+        os.utime(grid.path, ns=(10**18, 10**18))
+        os.pwrite(other, b"1", 0)
+        assert grid.path.stat().st_mtime_ns > 10**18
+
+
 def test_reading_leaves_the_mtime_alone(mnt, grid):
     os.utime(grid.path, ns=(10**18, 10**18))
     with mnt.open("a/row/3", os.O_RDWR) as fd:
