@@ -316,7 +316,9 @@ impl File {
         }
         match self.map(offset, end, writable) {
             Ok(found) => Ok(Some(found)),
-            Err(Errno::NODEV | Errno::NOMEM | Errno::OPNOTSUPP | Errno::INVAL | Errno::OVERFLOW) => {
+            // For now there is no room for another mapping.
+            Err(Errno::NOMEM) => Ok(None),
+            Err(Errno::NODEV | Errno::OPNOTSUPP | Errno::INVAL | Errno::OVERFLOW) => {
                 self.unmappable.store(true, Ordering::Relaxed);
                 Ok(None)
             }

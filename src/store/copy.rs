@@ -199,6 +199,7 @@ impl File {
         if high <= file_len
             && let Some((map, start)) = self.try_map(low, high, true).map_err(|error| (0, error))?
             && high - start <= map.len() as u64
+            && !is_overwriting_cold_pages(&map, run, start)
         {
             let offset = (run.offset - start) as usize;
             self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -250,6 +251,16 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// A store into a page that is not in memory reads it from the disk first, even where all of it is overwritten;
+/// `pwrite(2)` of whole pages does not.
+fn is_overwriting_cold_pages(map: &sys::Map, run: &Run, start: u64) -> bool {
+    let page = sys::page_size() as u64;
+    let whole = run.offset.next_multiple_of(page)..(run.offset + run.length) / page * page;
+    run.count == 1
+        && whole.start < whole.end
+        && !map.is_resident((whole.start - start) as usize, (whole.end - whole.start) as usize)
 }
 
 fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
