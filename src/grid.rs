@@ -89,7 +89,10 @@ impl Grid {
         // An array of this shape must itself be possible, wherever its pieces lie.
         Layout::packed(0, shape, itemsize, Order::C)?;
         let strides = packed_strides(chunk, itemsize, order)?;
-        Ok(Grid { shape: shape.to_vec(), cells: Cells::Many(Chunks { shape: chunk.to_vec(), strides, itemsize, pieces }) })
+        Ok(Grid {
+            shape: shape.to_vec(),
+            cells: Cells::Many(Chunks { shape: chunk.to_vec(), strides, itemsize, pieces }),
+        })
     }
 
     /// Length of each axis, in elements.

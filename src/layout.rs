@@ -72,7 +72,8 @@ impl Layout {
     /// # Errors
     /// If the rank is above [`MAX_NDIM`], or the array would be larger than a file can be.
     pub fn packed(offset: u64, shape: &[u64], itemsize: u64, order: Order) -> Result<Layout, LayoutError> {
-        let layout = Layout { offset, shape: shape.to_vec(), strides: packed_strides(shape, itemsize, order)?, itemsize };
+        let layout =
+            Layout { offset, shape: shape.to_vec(), strides: packed_strides(shape, itemsize, order)?, itemsize };
         layout.check()?;
         Ok(layout)
     }
@@ -212,7 +213,7 @@ pub enum Pick {
 }
 
 /// How an axis of a view moves through the array.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Along {
     /// Along an axis of the array, by `step` elements.
     Axis { axis: usize, step: i64 },
@@ -222,7 +223,7 @@ enum Along {
 
 /// A view of an array in the array's own coordinates: what NumPy's basic indexing, transposition and field
 /// access make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Selection {
     /// Coordinates in the array of the view's first element.
     base: Vec<u64>,
@@ -292,7 +293,9 @@ impl Selection {
         // The picked index lies inside the axis, so the sum is a coordinate of the array.
         let index = index as i64;
         match along {
-            Along::Axis { axis, step } => self.base[axis] = self.base[axis].wrapping_add_signed(step.wrapping_mul(index)),
+            Along::Axis { axis, step } => {
+                self.base[axis] = self.base[axis].wrapping_add_signed(step.wrapping_mul(index))
+            }
             Along::Inside { stride } => self.inside += stride.wrapping_mul(index),
         }
     }

@@ -1,5 +1,110 @@
-//! afbfs.
+//! afbfs mounts a folder of array files and shows every slice of every array as a plain file. What it promises stands
+//! in `README.md`; here is how it is built.
+//!
+//! # Code map
+//!
+//! Data flows one way: names become a view, a view is put on a layout, that is walked as runs, and runs are copied. The
+//! modules in their order; each imports only from those before it, and less than that where the table says so.
+//!
+//! | module | what it is for | imports |
+//! |---|---|---|
+//! | [`dtype`] | element types, as NumPy knows and writes them | nothing |
+//! | [`layout`] | offset, shape and strides; selections (index, slice, transpose, field) as pure arithmetic | nothing |
+//! | [`grid`] | in which piece of which file an element lies; one array in one file is the grid of one cell | `layout` |
+//! | [`runs`] | the bytes of a window of a view, as strided pieces of files | `layout`, `grid` |
+//! | [`name`] | the grammar of slice names and of NumPy expressions, both ways; escapes | `layout` |
+//! | [`source`] | the traits that formats read through | nothing |
+//! | [`form`] | the suffixes of slice names | nothing |
+//! | [`format`](mod@format) | array formats: bytes in, descriptions out | `dtype`, `layout`, `grid`, `source` |
+//! | [`store`] | the bytes of array files: mapped, gathered, scattered, synced | `runs` |
+//! | [`catalog`] | which arrays a folder holds, found on demand, kept within the folder | `name`, `source`, `format`, `store` |
+//! | [`fs`] | the file system as an ordinary struct: inodes, attributes, handles, coherence | all before it |
+//! | [`fuse`] | the thin adapter to the kernel | `fs` |
+//! | [`mount`] | mounting and unmounting, the kernel's table of mounts | nothing |
+//! | [`cli`] | the command | all before it |
+//!
+//! `dtype` to `name` are pure: no files, no system calls, no log. `tests/tidy.rs` checks the order, the purity, and the
+//! first three invariants below.
+//!
+//! The life of a read of `a/row/3`: [`fs::Fs::lookup`] asks the catalog what `a` is (it resolves the name below the
+//! source folder, and has the format describe the file unless that is remembered), parses `3` with [`name`], and answers
+//! with the inode of the canonical view. [`fs::Fs::open`] makes a [`runs::View`]; [`fs::Fs::read`] hands the window to
+//! [`store::read`], which lends the mapping where the window is contiguous and gathers it where not.
+//!
+//! # Invariants that span modules
+//!
+//! 1. Unsafe code stands in `store::sys` only: copies that survive a fault, and system calls that no safe crate wraps.
+//! 2. Only [`fuse`] names `fuser`. [`fs`] runs, and is tested, without a kernel.
+//! 3. A module imports only from those before it.
+//! 4. The elements of an array are read and written through [`store`] alone. Formats see headers and sidecars, through
+//!    [`source`] and `pread(2)`, so that a file that shrinks while it is parsed is an error and never a fault.
+//! 5. *Inode numbers* are never used twice. A slice file has one for each canonical view, whatever path led there; a
+//!    folder has one for each path. What can be counted (the indices of every axis) is numbered by arithmetic, so that
+//!    memory grows with the trees and slices that the kernel holds, not with the names that were listed.
+//! 6. *Coherence.* All views alias the bytes of the mapping, and programs' own reads and writes bypass the kernel's
+//!    page cache, so there is nothing to keep coherent but the pages that mappings and `sendfile(2)` use (and
+//!    reads, where [`fs::Cache::Pages`] says so), and of them not those of views that the kernel takes from the
+//!    array file itself. Whoever lets the kernel fill such a page marks the inode before the bytes are read;
+//!    whoever writes looks for marks after the bytes are written, by file and range of bytes, and is answered once
+//!    those pages are dropped. The marks are kept for each file (device and inode), not for each array: hard links
+//!    and overlapping descriptions alias too.
+//! 7. *Faults.* Whatever lies past the end of a file is EIO, exact to the byte. Every load and store in a mapping happens in
+//!    the assembly of `store::sys`, from which the SIGBUS handler can return, or in the kernel, which checks by itself.
+//!    A SIGBUS anywhere else is a bug and ends the process; a panic in a request is a bug and costs that request (EIO).
+//! 8. Handles pin descriptors, never mappings. A file that was written is synced before its descriptor is let go, and
+//!    its write errors stick to it until every handle has heard of them.
+//! 9. Nothing that is kept grows without bound: descriptions, mappings and remembered folders have limits, and what the
+//!    kernel references goes with the kernel's last reference.
+//!
+//! # What is deliberately absent
+//!
+//! - A cache of elements. The page cache of the array file is the one cache, shared with every other program.
+//! - A record of names. Every name is parsed when it is looked up.
+//! - Reading ahead, opening ahead, an index of the source. A folder is listed by names alone.
+//! - A configuration file, and state between mounts.
+//! - Owners and modes of our own: views have those of the array file, and the kernel checks them.
+//!
+//! # Decisions that may surprise
+//!
+//! - *Up to 64 axes*, as in NumPy 2; many programs stop at 32. Arrays that NumPy writes can be shown.
+//! - *Mounting and unmounting is done in [`mount`]*, and not by fuser: in 0.18 that unmounts whatever is mounted at the
+//!   path once our own mount has been removed by somebody else. Here a mount is known by its device number.
+//! - *There is no module for conversions of elements, and none for overlays.* Nothing needs them yet; their places in the
+//!   order, behind `runs` and behind `catalog`, are kept free in `tests/tidy.rs`.
+//! - *A write returns the stale inodes* ([`fs::Written`]) and the adapter drops their pages before it answers. A notifier
+//!   that `fs` calls would do so from within the request, where dropping dirty pages waits for the kernel, which
+//!   waits for us.
+//! - *The background process is this program started anew*, before it has any thread, and not a fork: that needs no unsafe
+//!   code, and the parent's exit status is true.
+//! - *`arrays.json` is for the user who mounted.* It names what lies in folders that others may not enter.
+//! - *Slices are opened for direct I/O*, unless [`fs::Cache::Pages`] is asked for. With the page cache a write through one
+//!   view makes pages of every overlapping view stale, and a write to the array file itself goes unnoticed.
+//! - *No readdirplus*: it would make an inode of every name that is listed.
+//!
+//! # Adding a format
+//!
+//! Write `src/format/NAME.rs`: the specification and the limits as module docs, then a type that implements
+//! [`format::Format`], which claims file names ([`format::Format::stem`]) and turns the bytes of a
+//! header into a [`format::Array`]. Add its line to [`format::FORMATS`]; the order decides which of several files of one
+//! stem has it. Refuse with a message that says what is wrong and what to do, and test every refusal by name.
+//!
+//! # Adding a form
+//!
+//! A form has a variant in [`form::Form`], its suffix in [`form::SUFFIXES`], and a line in [`form::of_suffix`]; what it does
+//! to the bytes belongs in `src/form/NAME.rs`. The one form so far leaves the bytes as they are, so that `fs` drops the
+//! suffix; the first that does not has another size and other bytes, and becomes a part of what `fs` calls a leaf.
+
+pub mod catalog;
+pub mod cli;
+pub mod dtype;
+pub mod form;
+pub mod format;
+pub mod fs;
+pub mod fuse;
 pub mod grid;
 pub mod layout;
+pub mod mount;
+pub mod name;
 pub mod runs;
 pub mod source;
+pub mod store;

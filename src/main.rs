@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `afbfs`; everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    afbfs::cli::run()
+}

@@ -36,6 +36,19 @@ pub struct Run {
     pub count: u64,
 }
 
+impl Run {
+    /// Byte offset of a block.
+    pub fn block(&self, number: u64) -> u64 {
+        self.offset.wrapping_add_signed(self.stride.wrapping_mul(number as i64))
+    }
+
+    /// First byte and one past the last.
+    pub fn reach(&self) -> Range<u64> {
+        let last = self.block(self.count - 1);
+        self.offset.min(last)..self.offset.max(last) + self.length
+    }
+}
+
 /// A selection of an array as a sequence of bytes.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -74,9 +87,7 @@ impl View {
         let len = selection.count() * selection.itemsize();
         let path = match grid.single() {
             Some(layout) => Path::Blocks(Box::new(Blocks::new(&selection.place(layout)))),
-            None => {
-                Path::Rows(Box::new(Rows { grid: grid.clone(), selection: selection.clone(), start: 0, step: 1 }))
-            }
+            None => Path::Rows(Box::new(Rows { grid: grid.clone(), selection: selection.clone(), start: 0, step: 1 })),
         };
         View { len, path }
     }
@@ -194,6 +205,7 @@ pub struct Runs<'a> {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would allocate for each window")]
 enum Walk<'a> {
     Blocks(BlockWalk<'a>),
     Rows(RowWalk<'a>),
@@ -338,4 +350,4 @@ impl RowWalk<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,10 +7,10 @@ use crate::grid::{Pieces, Place};
 use crate::layout::Order;
 
 /// One byte of a file: its piece and offset, or nothing and the byte of the fill element.
-type Byte = (Option<u32>, u64);
+pub(crate) type Byte = (Option<u32>, u64);
 
 /// The bytes of a view, one by one: unravel each element's number, look its coordinates up.
-fn naive(grid: &Grid, selection: &Selection, elements: impl Iterator<Item = u64>) -> Vec<Byte> {
+pub(crate) fn naive(grid: &Grid, selection: &Selection, elements: impl Iterator<Item = u64>) -> Vec<Byte> {
     let mut bytes = Vec::new();
     for number in elements {
         let mut rest = number;
@@ -56,7 +56,8 @@ struct Case {
     selection: Selection,
 }
 
-fn spans(length: u64) -> BoxedStrategy<Pick> {
+/// Indices and ranges of an axis.
+pub(crate) fn spans(length: u64) -> BoxedStrategy<Pick> {
     if length == 0 {
         return Just(Pick::Span(Span { start: 0, step: 1, len: 0 })).boxed();
     }

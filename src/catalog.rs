@@ -1,0 +1,329 @@
+//! Which arrays a folder holds, found on demand.
+//!
+//! The catalog mirrors the source folder: it resolves a name to a folder or an array file, lists a folder by names
+//! alone, and describes an array file when somebody first asks for it. Nothing is read ahead, and what it
+//! remembers is bounded: a cache of descriptions and open files that lets the oldest go.
+//!
+//! *Names.* An array file appears under its stem (`a.npy` as `a`), or under its full name where the stem is taken:
+//! by a real folder, by another array file of just that name, by an array described on the command line, or by a
+//! file whose format stands earlier in [`FORMATS`](crate::format::FORMATS) (of one format, the first in byte
+//! order). The full name always works, unless an array described on the command line has just that name: it hides
+//! the file. See `names`.
+//!
+//! *Identity.* An array file is its device and inode together with a fingerprint: the bytes that its format read,
+//! and the siblings that it consulted. When size or times have moved, the fingerprint is compared, and where it
+//! differs the header is read anew. See `describe`.
+//!
+//! *Confinement.* Every path is resolved below the source folder's descriptor with `openat2(2)` and
+//! `RESOLVE_BENEATH`, so no link leads out. See `resolve`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::format::raw::Spec;
+use crate::store::{FileId, Store};
+
+mod describe;
+mod list;
+mod names;
+mod resolve;
+
+pub use describe::{Described, Description, Problem, Validity};
+pub use list::{Entry, Listing};
+
+use describe::Cache;
+use names::Sidecars;
+
+/// Where an array comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// A file, by its path below the source folder.
+    File(PathBuf),
+    /// An array described on the command line, by its number.
+    Named(usize),
+}
+
+/// What a name in a folder stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A folder of the source, by its path below it.
+    Folder(PathBuf),
+    /// An array file, which may yet turn out to be malformed.
+    Array(Origin),
+}
+
+/// How the source is served.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Whether links that lead out of the source folder are followed.
+    pub follow_links: bool,
+    /// Arrays described by hand: they appear at the root.
+    pub arrays: Vec<Spec>,
+}
+
+/// The arrays of a source: a folder, or a single file.
+#[derive(Debug)]
+pub struct Catalog {
+    root: OwnedFd,
+    root_path: PathBuf,
+    only: Option<OsString>,
+    options: Options,
+    own_device: OnceLock<u64>,
+    store: Arc<Store>,
+    cache: Mutex<Cache>,
+    sidecars: Mutex<Sidecars>,
+    headers_read: AtomicU64,
+}
+
+/// A file's identity, size and times, as far as they show that it may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Which file.
+    pub id: FileId,
+    /// Length in bytes.
+    pub size: i64,
+    /// Modification time: seconds and nanoseconds.
+    pub mtime: (i64, u64),
+    /// Change time: seconds and nanoseconds.
+    pub ctime: (i64, u64),
+}
+
+impl From<&Stat> for Stamp {
+    fn from(stat: &Stat) -> Stamp {
+        Stamp {
+            id: FileId { device: stat.st_dev, inode: stat.st_ino },
+            size: stat.st_size,
+            mtime: (stat.st_mtime, stat.st_mtime_nsec),
+            ctime: (stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+}
+
+/// Why a source cannot be opened.
+#[derive(Debug)]
+pub struct SourceError {
+    message: String,
+}
+
+impl std::fmt::Display for SourceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+fn fail<T>(message: String) -> Result<T, SourceError> {
+    Err(SourceError { message })
+}
+
+impl Catalog {
+    /// Opens a source: a folder, or one array file.
+    ///
+    /// # Errors
+    /// If it does not exist, is neither, or is a file that no format knows; if an array described by hand has no
+    /// name or no file, shares its name with another, or its file does not exist.
+    pub fn open(source: &Path, options: Options, store: Arc<Store>) -> Result<Catalog, SourceError> {
+        let shown = source.display();
+        let root_path = match source.canonicalize() {
+            Ok(path) => path,
+            Err(error) => return fail(format!("{shown}: {error}")),
+        };
+        let is_folder = root_path.is_dir();
+        let (folder, only) = match (root_path.parent(), root_path.file_name()) {
+            (Some(parent), Some(name)) if !is_folder => (parent.to_owned(), Some(name.to_owned())),
+            _ => (root_path, None),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = match rustix::fs::open(&folder, flags, Mode::empty()) {
+            Ok(root) => root,
+            Err(error) => return fail(format!("{}: {error}", folder.display())),
+        };
+        let mut options = options;
+        complete(&mut options.arrays, only.as_deref());
+        let catalog = Catalog {
+            root,
+            root_path: folder,
+            only,
+            options,
+            own_device: OnceLock::new(),
+            store,
+            cache: Mutex::default(),
+            sidecars: Mutex::default(),
+            headers_read: AtomicU64::new(0),
+        };
+        if let Some(only) = &catalog.only
+            && catalog.options.arrays.is_empty()
+            && catalog.claim(Path::new(""), only).is_none()
+        {
+            return fail(format!(
+                "{shown}: no array file that afbfs knows; describe it with --array dtype=f4,shape=100x200, or with a sidecar {shown}.toml"
+            ));
+        }
+        catalog.check_named()?;
+        Ok(catalog)
+    }
+
+    fn check_named(&self) -> Result<(), SourceError> {
+        for (number, spec) in self.options.arrays.iter().enumerate() {
+            let Some(name) = spec.name.as_deref() else {
+                return fail("--array: file= is missing: which file is described?".into());
+            };
+            if name.is_empty() || name.contains(['/', '\0']) || [".", "..", ".afbfs"].contains(&name) {
+                return fail(format!("--array: name={name} cannot be the name of a folder"));
+            }
+            if self.options.arrays[..number].iter().any(|other| other.name.as_deref() == Some(name)) {
+                return fail(format!("--array: two arrays are called {name}"));
+            }
+            let Some(file) = spec.file.as_deref() else {
+                return fail(format!("--array: file= is missing for {name}"));
+            };
+            if let Err(error) = self.open_named(number) {
+                return fail(format!("--array: {file}: {error}"));
+            }
+            if matches!(self.stat_link(Path::new(name)), Ok(stat) if is_folder(&stat)) {
+                return fail(format!("--array: name={name} is the name of a folder of the source; choose another"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The source folder's path (that of the file's folder, where the source is one file).
+    pub fn root_path(&self) -> &Path {
+        &self.root_path
+    }
+
+    /// A descriptor of the source folder, opened with `O_PATH`.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Where bytes are read and written.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Names the device number of our own mount: no file on it is ever served.
+    pub fn exclude_device(&self, device: u64) {
+        // Said once, after mounting.
+        let _ = self.own_device.set(device);
+    }
+
+    /// Path of an origin below the source folder, for people; that of an array described by hand as it was given.
+    pub fn path_of(&self, origin: &Origin) -> PathBuf {
+        match origin {
+            Origin::File(path) => path.clone(),
+            Origin::Named(number) => self
+                .options
+                .arrays
+                .get(*number)
+                .and_then(|spec| spec.file.as_ref())
+                .map(PathBuf::from)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Size, times, owner and mode of the file of an origin, as it is now.
+    ///
+    /// # Errors
+    /// ENOENT where it is gone, or leads out of the source.
+    pub fn stat(&self, origin: &Origin) -> Result<Stat, Errno> {
+        rustix::fs::fstat(self.locate(origin)?)
+    }
+
+    /// The same of a folder of the source.
+    ///
+    /// # Errors
+    /// ENOENT where it is gone, ENOTDIR where it is no folder any more.
+    pub fn stat_folder(&self, folder: &Path) -> Result<Stat, Errno> {
+        let stat = rustix::fs::fstat(self.open_below(folder, OFlags::PATH)?)?;
+        if is_folder(&stat) { Ok(stat) } else { Err(Errno::NOTDIR) }
+    }
+
+    /// A descriptor of an origin's file, opened with `O_PATH`.
+    ///
+    /// # Errors
+    /// ENOENT where it is gone, or leads out of the source.
+    pub fn locate(&self, origin: &Origin) -> Result<OwnedFd, Errno> {
+        match origin {
+            Origin::File(path) => self.open_below(path, OFlags::PATH),
+            Origin::Named(number) => {
+                let path = self.named_path(*number).ok_or(Errno::NOENT)?;
+                rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            }
+        }
+    }
+
+    /// What a name in a folder stands for: a real folder, an array's full name, or a stem.
+    pub fn lookup(&self, folder: &Path, name: &str) -> Option<Item> {
+        if folder.as_os_str().is_empty()
+            && let Some(number) = self.options.arrays.iter().position(|spec| spec.name.as_deref() == Some(name))
+        {
+            return Some(Item::Array(Origin::Named(number)));
+        }
+        let real = names::real_name(name)?;
+        if self.only.is_none() {
+            let path = folder.join(&real);
+            if matches!(self.stat_link(&path), Ok(stat) if is_folder(&stat)) {
+                return Some(Item::Folder(path));
+            }
+        }
+        if self.claim(folder, &real).is_some() {
+            return Some(Item::Array(Origin::File(folder.join(real))));
+        }
+        let file = self.file_with_stem(folder, name, &real)?;
+        Some(Item::Array(Origin::File(folder.join(file))))
+    }
+
+    /// The source, where it is one file.
+    pub fn only_file(&self) -> Option<Origin> {
+        self.only.as_ref().map(|only| Origin::File(PathBuf::from(only)))
+    }
+
+    /// The arrays described by hand, and their names.
+    pub fn named(&self) -> impl Iterator<Item = (&str, Origin)> {
+        let specs = self.options.arrays.iter().enumerate();
+        specs.filter_map(|(number, spec)| Some((spec.name.as_deref()?, Origin::Named(number))))
+    }
+
+    fn named_path(&self, number: usize) -> Option<PathBuf> {
+        Some(self.root_path.join(self.options.arrays.get(number)?.file.as_deref()?))
+    }
+
+    fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {
+        let path = self.named_path(number).ok_or(Errno::NOENT)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        rustix::fs::open(path, flags, Mode::empty())
+    }
+}
+
+/// Fills in what a description may leave out: the file, where the source is one, and the name, which is then the file's
+/// without its extension.
+fn complete(arrays: &mut [Spec], only: Option<&OsStr>) {
+    for spec in arrays {
+        if spec.file.is_none() {
+            spec.file = only.and_then(OsStr::to_str).map(str::to_owned);
+        }
+        if spec.name.is_none() {
+            let stem = spec.file.as_deref().and_then(|file| Path::new(file).file_stem()).and_then(OsStr::to_str);
+            spec.name = stem.map(str::to_owned);
+        }
+    }
+}
+
+pub(crate) fn is_folder(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+pub(crate) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! What an array file holds, remembered for as long as it does not change.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsStr;
+use std::hash::Hasher;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{Access, AtFlags, CWD, OFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::{Catalog, Origin, Stamp, is_regular};
+use crate::format::{Array, FORMATS, Format, Refusal, raw};
+use crate::name;
+use crate::source::{ReadAt, Siblings};
+use crate::store::{File, FileId, lock};
+
+/// So many descriptions and open files are remembered. Handles keep what they use beyond that.
+const REMEMBERED: usize = 256;
+
+/// How often in a row a file may be found replaced.
+const REPLACED_AT_MOST: usize = 10;
+
+/// An array file, as it was described at some time.
+#[derive(Debug)]
+pub struct Description {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Which file it is.
+    pub id: FileId,
+    /// What it holds.
+    pub array: Array,
+    /// Whether this process may write to it.
+    pub writable: bool,
+    fingerprint: Fingerprint,
+}
+
+/// Why there is no description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The file is gone, or cannot be opened.
+    Errno(Errno),
+    /// The file cannot be served, with the reason and the remedy.
+    Refused(Arc<str>),
+}
+
+impl From<Errno> for Problem {
+    fn from(error: Errno) -> Problem {
+        Problem::Errno(error)
+    }
+}
+
+/// An array file as it is now.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// What it holds.
+    pub description: Arc<Description>,
+    /// The open file.
+    pub file: Arc<File>,
+    /// Its attributes.
+    pub stat: Stat,
+}
+
+/// A handle's memory of the last time that its file was found unchanged.
+#[derive(Debug, Default)]
+pub struct Validity(Mutex<Option<Stamps>>);
+
+/// What was read of a file and its siblings to describe it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Fingerprint {
+    /// Byte offset and length of each part that was read.
+    parts: Vec<(u64, usize)>,
+    /// Hash of their bytes.
+    hash: u64,
+    /// Names and hashes of the siblings that were asked for; of one that did not exist, nothing.
+    siblings: Vec<(PathBuf, Option<u64>)>,
+}
+
+/// Remembered descriptions and open files.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    clock: u64,
+    slots: HashMap<Origin, Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    used: u64,
+    stamps: Stamps,
+    known: Known,
+}
+
+/// A description and its file, or the reason why the file cannot be served.
+type Known = Result<(Arc<Description>, Arc<File>), Arc<str>>;
+
+/// The file's stamp, and its sidecar's.
+type Stamps = (Stamp, Option<Stamp>);
+
+impl Cache {
+    fn get(&mut self, origin: &Origin) -> Option<&mut Slot> {
+        self.clock += 1;
+        let slot = self.slots.get_mut(origin)?;
+        slot.used = self.clock;
+        Some(slot)
+    }
+
+    /// Remembers, and hands back what is forgotten for it: files are closed, and perhaps synced, without the lock.
+    fn put(&mut self, origin: Origin, stamps: Stamps, known: Known) -> Vec<Slot> {
+        self.clock += 1;
+        let mut forgotten = Vec::new();
+        if self.slots.len() >= REMEMBERED && !self.slots.contains_key(&origin) {
+            // The older half goes, so that this search is rare.
+            let mut ages: Vec<u64> = self.slots.values().map(|slot| slot.used).collect();
+            let middle = ages.len() / 2;
+            let limit = *ages.select_nth_unstable(middle).1;
+            forgotten.extend(self.slots.extract_if(|_, slot| slot.used <= limit).map(|(_, slot)| slot));
+        }
+        forgotten.extend(self.slots.insert(origin, Slot { used: self.clock, stamps, known }));
+        forgotten
+    }
+}
+
+impl Catalog {
+    /// Describes an array file as it is now, and opens it.
+    ///
+    /// # Errors
+    /// If it is gone, cannot be opened, or cannot be served.
+    pub fn describe(&self, origin: &Origin) -> Result<Described, Problem> {
+        // A file that is replaced between two looks at it is looked at again.
+        for _ in 0..REPLACED_AT_MOST {
+            let stat = rustix::fs::fstat(self.locate(origin)?)?;
+            let (stamp, stamps) = (Stamp::from(&stat), (Stamp::from(&stat), self.sidecar_stamp(origin)));
+            let described = |(description, file)| Described { description, file, stat };
+            if let Some(slot) = lock(&self.cache).get(origin)
+                && slot.stamps == stamps
+            {
+                return slot.known.clone().map(described).map_err(Problem::Refused);
+            }
+            let known = match self.read_description(origin, stamp) {
+                Ok((_, file)) if file.id() != stamp.id => continue,
+                Ok(known) => Ok(known),
+                Err(Problem::Refused(reason)) => Err(reason),
+                Err(problem) => return Err(problem),
+            };
+            let forgotten = lock(&self.cache).put(origin.clone(), stamps, known.clone());
+            drop(forgotten);
+            return known.map(described).map_err(Problem::Refused);
+        }
+        Err(Errno::STALE.into())
+    }
+
+    /// Opens the file and reads its header, or finds it as it was described before.
+    fn read_description(&self, origin: &Origin, stamp: Stamp) -> Result<(Arc<Description>, Arc<File>), Problem> {
+        let before = lock(&self.cache).get(origin).map(|slot| (slot.stamps.0, slot.known.clone()));
+        let writable = self.may_write(origin);
+        if let Some((old, Ok((description, file)))) = before
+            && old.id == stamp.id
+            && old.size == stamp.size
+            && description.writable == writable
+            && self.matches(&description, &file)
+        {
+            return Ok((description, file));
+        }
+        let opened = match origin {
+            Origin::File(path) => {
+                let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+                let opened = self.open_below(path, flags)?;
+                // A device or a FIFO is not even read.
+                if !is_regular(&rustix::fs::fstat(&opened)?) {
+                    return Err(Errno::NOENT.into());
+                }
+                opened
+            }
+            Origin::Named(number) => self.open_named(*number)?,
+        };
+        let file = self.store.file(opened).map_err(|error| match error {
+            Errno::INVAL => Problem::Refused("is neither a regular file nor a block device".into()),
+            error => Problem::Errno(error),
+        })?;
+        let (array, fingerprint) = self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
+        let description = Description { origin: origin.clone(), id: file.id(), array, writable, fingerprint };
+        Ok((Arc::new(description), file))
+    }
+
+    fn parse(&self, origin: &Origin, file: &File) -> Result<(Array, Fingerprint), Refusal> {
+        self.headers_read.fetch_add(1, Ordering::Relaxed);
+        let len = file.len().map_err(io::Error::from)?;
+        let reader = Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default() };
+        match origin {
+            Origin::Named(number) => {
+                let spec =
+                    self.options.arrays.get(*number).ok_or_else(|| Refusal("is not described any more".into()))?;
+                let hash = reader.hasher.into_inner().finish();
+                Ok((spec.array(len)?, Fingerprint { hash, ..Fingerprint::default() }))
+            }
+            Origin::File(path) => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default() };
+                let shown = shown_file_name(path);
+                let array = format_by_name(&shown).parse(&shown, &reader, &siblings)?;
+                let fingerprint = Fingerprint {
+                    parts: reader.parts.into_inner(),
+                    hash: reader.hasher.into_inner().finish(),
+                    siblings: siblings.read.into_inner(),
+                };
+                Ok((array, fingerprint))
+            }
+        }
+    }
+
+    /// Whether what the description was made from is still there, byte for byte.
+    fn matches(&self, description: &Description, file: &File) -> bool {
+        let Fingerprint { parts, hash, siblings } = &description.fingerprint;
+        let mut hasher = DefaultHasher::new();
+        let mut buffer = [0; 1024];
+        for &(start, len) in parts {
+            for at in (0..len).step_by(buffer.len()) {
+                let piece = &mut buffer[..(len - at).min(1024)];
+                if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
+                    return false;
+                }
+                hasher.write(piece);
+            }
+        }
+        hasher.finish() == *hash
+            && siblings.iter().all(|(path, hash)| {
+                matches!(self.read_small(path, usize::MAX), Ok(content) if content.as_deref().map(hash_of) == *hash)
+            })
+    }
+
+    /// Checks before a write that the open file is still laid out as it was described: the same, or grown at its end.
+    ///
+    /// # Errors
+    /// ESTALE if not.
+    pub fn revalidate(&self, description: &Description, file: &File, validity: &Validity) -> Result<(), Errno> {
+        let stamp = Stamp::from(&rustix::fs::fstat(file.fd())?);
+        let sibling = description.fingerprint.siblings.first().and_then(|(path, _)| self.stamp_below(path));
+        let now = (stamp, sibling);
+        if *lock(&validity.0) == Some(now) {
+            return Ok(());
+        }
+        if !self.matches(description, file) {
+            let (array, _) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
+            if !continues(&description.array, &array) {
+                return Err(Errno::STALE);
+            }
+        }
+        *lock(&validity.0) = Some(now);
+        Ok(())
+    }
+
+    /// The format of an array file, as its name tells.
+    pub fn format_of(&self, origin: &Origin) -> &'static str {
+        match origin {
+            Origin::File(path) => format_by_name(&shown_file_name(path)).name(),
+            Origin::Named(_) => raw::Raw.name(),
+        }
+    }
+
+    /// The files that are open though no handle may need them.
+    pub fn remembered_files(&self) -> Vec<Arc<File>> {
+        let cache = lock(&self.cache);
+        cache.slots.values().filter_map(|slot| slot.known.as_ref().ok()).map(|(_, file)| file.clone()).collect()
+    }
+
+    /// How often a header was read.
+    pub fn headers_read(&self) -> u64 {
+        self.headers_read.load(Ordering::Relaxed)
+    }
+
+    fn may_write(&self, origin: &Origin) -> bool {
+        let Ok(place) = self.locate(origin) else { return false };
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&place));
+        rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+    }
+
+    fn sidecar_stamp(&self, origin: &Origin) -> Option<Stamp> {
+        let Origin::File(path) = origin else { return None };
+        // Files that describe themselves have none.
+        if path.extension() == Some(OsStr::new("npy")) {
+            return None;
+        }
+        let mut sidecar = path.clone().into_os_string();
+        sidecar.push(raw::SIDECAR);
+        self.stamp_below(Path::new(&sidecar))
+    }
+
+    fn stamp_below(&self, path: &Path) -> Option<Stamp> {
+        let place = self.open_below(path, OFlags::PATH).ok()?;
+        Some(Stamp::from(&rustix::fs::fstat(place).ok()?))
+    }
+
+    /// The contents of a small file below the source, or nothing if there is no regular file.
+    fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let opened = match self.open_below(path, flags) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = rustix::fs::fstat(&opened)?;
+        if !is_regular(&stat) {
+            return Ok(None);
+        }
+        if stat.st_size as u64 > limit as u64 {
+            return Err(io::Error::other(format!("{} is larger than {limit} bytes", path.display())));
+        }
+        let mut content = vec![0; stat.st_size as usize];
+        let count = read_at(opened.as_fd(), &mut content, 0)?;
+        content.truncate(count);
+        Ok(Some(content))
+    }
+}
+
+fn shown_file_name(path: &Path) -> String {
+    name::escape(path.file_name().unwrap_or_default().as_bytes()).into_owned()
+}
+
+/// The format of a file name. What no format knows by its name has a sidecar.
+fn format_by_name(shown: &str) -> &'static dyn Format {
+    FORMATS.iter().copied().find(|format| format.stem(shown).is_some()).unwrap_or(&raw::Raw)
+}
+
+/// Whether an array is another one that has grown: the same elements at the same places, and more behind.
+fn continues(old: &Array, new: &Array) -> bool {
+    let (Some(a), Some(b)) = (old.grid.single(), new.grid.single()) else {
+        return old == new;
+    };
+    old.dtype == new.dtype
+        && (a.offset, &a.strides) == (b.offset, &b.strides)
+        && a.shape.len() == b.shape.len()
+        && a.shape.iter().zip(&b.shape).all(|(old, new)| old <= new)
+}
+
+fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match retry_on_intr(|| rustix::io::pread(fd, &mut buffer[done..], offset + done as u64))? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+/// Reads an array file with `pread(2)`, and remembers what was read.
+struct Recorder<'a> {
+    fd: BorrowedFd<'a>,
+    len: u64,
+    parts: RefCell<Vec<(u64, usize)>>,
+    hasher: RefCell<DefaultHasher>,
+}
+
+impl ReadAt for Recorder<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = read_at(self.fd, buffer, offset)?;
+        self.hasher.borrow_mut().write(&buffer[..count]);
+        let mut parts = self.parts.borrow_mut();
+        match parts.last_mut() {
+            Some((start, len)) if *start + *len as u64 == offset => *len += count,
+            _ => parts.push((offset, count)),
+        }
+        Ok(count)
+    }
+}
+
+/// Reads the siblings of a file, and remembers which, also those that are not there: they may come.
+struct SiblingRecorder<'a> {
+    catalog: &'a Catalog,
+    folder: &'a Path,
+    read: RefCell<Vec<(PathBuf, Option<u64>)>>,
+}
+
+impl Siblings for SiblingRecorder<'_> {
+    fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(real) = super::names::real_name(name) else { return Ok(None) };
+        let path = self.folder.join(real);
+        let content = self.catalog.read_small(&path, limit)?;
+        self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
+        Ok(content)
+    }
+}

@@ -1,0 +1,157 @@
+//! Under which name an array file appears.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Catalog, Origin, Stamp, is_folder};
+use crate::format::{FORMATS, Format, raw};
+use crate::name;
+use crate::store::lock;
+
+/// Extensions of files that a sidecar usually describes; any other works as well, but its stem costs a scan of
+/// the folder's names, once.
+const USUAL: &[&str] = &["raw", "bin", "dat", "img", "data", "vol"];
+
+/// For how many folders the unusual sidecars are remembered.
+const FOLDERS: usize = 64;
+
+/// That a file is an array file, judged by names alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// Number of its format in [`FORMATS`].
+    pub(super) rank: usize,
+    /// The array's name, if it is not taken.
+    pub(super) stem: String,
+}
+
+/// For some folders: their stamp, and the files that have sidecars and unusual extensions.
+#[derive(Debug, Default)]
+pub(super) struct Sidecars {
+    folders: HashMap<PathBuf, (Stamp, Vec<OsString>)>,
+}
+
+/// The name of a file or folder in the source, from the name that the tree shows.
+pub(super) fn real_name(shown: &str) -> Option<OsString> {
+    let bytes = name::unescape(shown)?.into_owned();
+    let fits = !bytes.is_empty() && bytes != b"." && bytes != b".." && !bytes.contains(&b'/') && !bytes.contains(&0);
+    fits.then(|| OsString::from_vec(bytes))
+}
+
+fn shown_name(real: &OsStr) -> String {
+    name::escape(real.as_bytes()).into_owned()
+}
+
+fn raw_rank() -> usize {
+    FORMATS.iter().position(|format| format.name() == raw::Raw.name()).unwrap_or(FORMATS.len())
+}
+
+fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut name = name.to_owned();
+    name.push(suffix);
+    name
+}
+
+impl Catalog {
+    /// Whether a file of this name in a folder is an array file: it exists, and a format knows the name or a sidecar
+    /// stands beside it.
+    pub(super) fn claim(&self, folder: &Path, file: &OsStr) -> Option<Claim> {
+        if self.only.as_deref().is_some_and(|only| only != file) {
+            return None;
+        }
+        let shown = shown_name(file);
+        let by_name = FORMATS.iter().enumerate().find_map(|(rank, format)| Some((rank, format.stem(&shown)?)));
+        let claim = match by_name {
+            Some((rank, stem)) => Claim { rank, stem: stem.to_owned() },
+            None if self.is_file(&folder.join(with_suffix(file, raw::SIDECAR))) => {
+                let stem = shown.rsplit_once('.').map_or(shown.as_str(), |(stem, _)| stem);
+                Claim { rank: raw_rank(), stem: if stem.is_empty() { shown.clone() } else { stem.to_owned() } }
+            }
+            None => return None,
+        };
+        self.is_file(&folder.join(file)).then_some(claim)
+    }
+
+    /// The file that appears under a stem, of all that have it. `real` is the stem as the source spells it.
+    pub(super) fn file_with_stem(&self, folder: &Path, stem: &str, real: &OsStr) -> Option<OsString> {
+        let has_stem = |file: &OsString| self.claim(folder, file).filter(|claim| claim.stem == stem);
+        let npy = with_suffix(real, ".npy");
+        if has_stem(&npy).is_some_and(|claim| claim.rank == 0) {
+            return Some(npy);
+        }
+        let usual = USUAL.iter().map(|extension| with_suffix(real, &format!(".{extension}")));
+        let unusual = self.unusual_sidecars(folder);
+        let files = usual.chain(unusual.into_iter().filter(|file| shown_name(file).starts_with(stem)));
+        files.filter_map(|file| has_stem(&file).map(|claim| (claim.rank, file))).min().map(|(_, file)| file)
+    }
+
+    /// Whether a name means something else than what the source has there: an array described by hand, or our own folder.
+    pub(super) fn is_reserved(&self, folder: &Path, name: &str) -> bool {
+        folder.as_os_str().is_empty() && (name == ".afbfs" || self.named().any(|(named, _)| named == name))
+    }
+
+    /// The name under which an array file is listed.
+    pub(super) fn listed_name(&self, folder: &Path, file: &OsStr, claim: Claim) -> String {
+        let full = shown_name(file);
+        if claim.stem == full {
+            return full;
+        }
+        let Some(real) = real_name(&claim.stem) else { return full };
+        let taken = self.is_reserved(folder, &claim.stem)
+            || (self.only.is_none() && matches!(self.stat_link(&folder.join(&real)), Ok(stat) if is_folder(&stat)))
+            || self.claim(folder, &real).is_some()
+            || (claim.rank > 0 && self.file_with_stem(folder, &claim.stem, &real).as_deref() != Some(file));
+        if taken { full } else { claim.stem }
+    }
+
+    /// Path below the mount under which an array is listed.
+    pub fn shown_path(&self, origin: &Origin) -> String {
+        let path = match origin {
+            Origin::Named(number) => {
+                let spec = self.options.arrays.get(*number);
+                return spec.and_then(|spec| spec.name.clone()).unwrap_or_default();
+            }
+            Origin::File(path) => path,
+        };
+        let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+        let mut shown: Vec<String> = folder.iter().map(shown_name).collect();
+        shown.push(match self.claim(folder, file) {
+            Some(claim) => self.listed_name(folder, file, claim),
+            None => shown_name(file),
+        });
+        shown.join("/")
+    }
+
+    /// Files of a folder with a sidecar whose extension is none of the usual ones.
+    fn unusual_sidecars(&self, folder: &Path) -> Vec<OsString> {
+        const SETTLED: Duration = Duration::from_millis(50);
+        let Ok(stat) = self.stat_folder(folder) else { return Vec::new() };
+        let stamp = Stamp::from(&stat);
+        if let Some((known, files)) = lock(&self.sidecars).folders.get(folder)
+            && *known == stamp
+        {
+            return files.clone();
+        }
+        // A folder's times are coarse: it may change again, and its times not, right after a change.
+        let changed = SystemTime::UNIX_EPOCH + Duration::new(stamp.ctime.0.max(0) as u64, stamp.ctime.1 as u32);
+        let is_settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED);
+        let mut files = Vec::new();
+        let _ = self.each_name(folder, &mut |name| {
+            let Some(described) = name.as_bytes().strip_suffix(raw::SIDECAR.as_bytes()) else { return };
+            let extension = described.iter().rposition(|&byte| byte == b'.').map(|dot| &described[dot + 1..]);
+            if extension.is_some_and(|extension| !USUAL.iter().any(|usual| usual.as_bytes() == extension)) {
+                files.push(OsString::from_vec(described.to_vec()));
+            }
+        });
+        if is_settled {
+            let mut sidecars = lock(&self.sidecars);
+            if sidecars.folders.len() >= FOLDERS {
+                sidecars.folders.clear();
+            }
+            sidecars.folders.insert(folder.to_owned(), (stamp, files.clone()));
+        }
+        files
+    }
+}

@@ -1,0 +1,300 @@
+//! `afbfs mount`: checks what was asked, mounts, and serves; in the background, once the mount answers.
+//!
+//! The background process is this program started anew, before it has any thread: it reports on its standard
+//! output that the mount answers, or fails with a message on the standard error that it shares with its
+//! parent. So the parent's exit status is true, and no fork is needed.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{Failure, SourceArgs, absolute, fstab, logging};
+use crate::catalog::Catalog;
+use crate::fs::{Cache, Fs, Settings};
+use crate::fuse::Server;
+use crate::mount::{self, Mount, is_within};
+use crate::store::{Limits, Store};
+
+/// For how long the background process may take to mount.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What it writes once the mount answers.
+const READY: &[u8] = b"ready\n";
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  afbfs mount ./data /mnt/arrays && od -A d -t f8 /mnt/arrays/a/row/42\n\n\
+    It stays in the background until afbfs umount, SIGTERM or SIGINT.")]
+pub(super) struct Args {
+    /// Folder of array files, or one array file
+    source: PathBuf,
+    /// Folder at which the arrays appear
+    mountpoint: PathBuf,
+    /// Stay in the foreground, and log to standard error
+    #[arg(short, long)]
+    foreground: bool,
+    /// Refuse all writing
+    #[arg(short, long)]
+    read_only: bool,
+    /// Let other users in; the kernel checks their rights by owner, mode and ACL of the array files
+    #[arg(long)]
+    allow_other: bool,
+    /// Threads that serve requests
+    #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// List the indices of an axis if there are at most N, otherwise none
+    #[arg(long, value_name = "N", default_value_t = Settings::default().list_max)]
+    list_max: u64,
+    /// Whether the kernel may keep what was read: "none" is coherent with every writer; "pages" is faster when the same is
+    /// read again, and sees what other programs store into the array files themselves only at the next open
+    #[arg(long, value_name = "MODE", default_value = "none")]
+    cache: CacheMode,
+    /// Log to this file instead of syslog (or standard error, in the foreground)
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
+    /// cache=MODE, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
+    #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
+    options: Vec<Options>,
+    #[command(flatten)]
+    source_args: SourceArgs,
+    /// Report on standard output that the mount answers: set by the process in the foreground
+    #[arg(long, hide = true)]
+    background_child: bool,
+}
+
+/// How `--cache` spells [`Cache`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CacheMode {
+    None,
+    Pages,
+}
+
+/// The contents of one `-o`.
+#[derive(Clone, Debug)]
+struct Options(Vec<fstab::Item>);
+
+fn parse_options(list: &str) -> Result<Options, String> {
+    fstab::parse(list).map(Options)
+}
+
+/// Takes the contents of `-o` over into the options that mean the same.
+fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
+    let mut kernel = Vec::new();
+    for item in args.options.drain(..).flat_map(|options| options.0) {
+        match item {
+            fstab::Item::ReadOnly => args.read_only = true,
+            fstab::Item::AllowOther => args.allow_other = true,
+            fstab::Item::FollowLinks => args.source_args.follow_links = true,
+            fstab::Item::Threads(threads) => args.threads = threads,
+            fstab::Item::ListMax(most) => args.list_max = most,
+            fstab::Item::Cache(mode) => args.cache = mode,
+            fstab::Item::Kernel(option) => kernel.push(option),
+        }
+    }
+    (args, kernel)
+}
+
+/// Twice the cores, so that a request that waits for the disk does not hold up the others.
+fn default_threads() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (2 * cores).clamp(4, 16) as u16
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let (args, kernel) = settle(args);
+    if args.foreground || args.background_child {
+        return serve(&args, kernel);
+    }
+    // What can be known beforehand is said at once, by the process that was asked.
+    prepare(&args)?;
+    start_background()
+}
+
+/// Everything but mounting: opens the source, and checks that the two places can go together.
+fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
+    let point = mount_point(&args.mountpoint)?;
+    let store = Store::new(Limits::default());
+    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(), store)?;
+    let source = args.source.canonicalize()?;
+    if is_within(&point, &source) {
+        return Err(Failure(format!(
+            "{}: the mount point lies in the source {}; choose one outside of it",
+            args.mountpoint.display(),
+            args.source.display()
+        )));
+    }
+    if is_within(&source, &point) {
+        return Err(Failure(format!(
+            "{}: the source lies in the mount point {} and would be hidden by it; choose another mount point",
+            args.source.display(),
+            args.mountpoint.display()
+        )));
+    }
+    Ok((catalog, point))
+}
+
+/// The absolute path of the mount point. A dead mount that is left there is cleared.
+fn mount_point(path: &Path) -> Result<PathBuf, Failure> {
+    let shown = path.display();
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            let point = path.canonicalize()?;
+            match mount::find(&point) {
+                Some(entry) if entry.kind == mount::TYPE => Err(Failure(format!(
+                    "{shown}: arrays are mounted there already; unmount them with: afbfs umount {shown}"
+                ))),
+                _ => Ok(point),
+            }
+        }
+        Ok(_) => Err(Failure(format!("{shown}: is not a folder; the mount point must be one"))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
+            let point = mount::absolute(path)?;
+            mount::unmount_path(&point, true)?;
+            eprintln!("afbfs: {shown}: cleared a mount whose process had died");
+            Ok(point)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure(format!("{shown}: does not exist; make it with: mkdir -p {shown}")))
+        }
+        Err(error) => Err(Failure(format!("{shown}: {error}"))),
+    }
+}
+
+fn start_background() -> Result<(), Failure> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).chain(["--background-child".into()]).collect();
+    // By its path, so that the process has the name of the program; by way of /proc should that be gone.
+    let program = std::env::current_exe().ok().filter(|path| path.exists());
+    let mut child = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
+        .arg0("afbfs")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let Some(mut report) = child.stdout.take() else { return Err(Failure::new("no pipe to the background process")) };
+    let deadline = Instant::now() + PATIENCE;
+    let mut said = Vec::new();
+    while said != READY {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let waited = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&report, PollFlags::IN)], Some(&timeout)))?;
+        if waited == 0 {
+            child.kill()?;
+            child.wait()?;
+            return Err(Failure(format!("the mount did not answer within {} seconds", PATIENCE.as_secs())));
+        }
+        let mut buffer = [0; 16];
+        match report.read(&mut buffer)? {
+            // It has said why on standard error.
+            0 => std::process::exit(child.wait()?.code().unwrap_or(1)),
+            count => said.extend_from_slice(&buffer[..count]),
+        }
+    }
+    Ok(())
+}
+
+/// Mounts, and serves until somebody unmounts.
+fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
+    if args.background_child {
+        // A terminal that is closed, or a job that is ended, does not concern the mount.
+        let _ = rustix::process::setsid();
+    }
+    let (catalog, point) = prepare(args)?;
+    let destination = match &args.log_file {
+        Some(path) => logging::Destination::File(path),
+        None if args.foreground => logging::Destination::Stderr,
+        None => logging::Destination::Syslog,
+    };
+    logging::start(destination).map_err(|error| match &args.log_file {
+        Some(path) => Failure(format!("{}: {error}", path.display())),
+        None => Failure::new(error),
+    })?;
+    raise_descriptor_limit();
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let catalog = Arc::new(catalog);
+    let settings = Settings {
+        read_only: args.read_only,
+        list_max: args.list_max,
+        cache: match args.cache {
+            CacheMode::None => Cache::None,
+            CacheMode::Pages => Cache::Pages,
+        },
+    };
+    let fs = Arc::new(Fs::new(catalog.clone(), settings));
+    let options = mount::Options {
+        source: absolute(&args.source),
+        read_only: args.read_only,
+        allow_other: args.allow_other,
+        kernel,
+    };
+    let (device, mounted) = mount::mount(&point, &options)?;
+    catalog.exclude_device(mounted.device);
+    let server = match Server::new(fs.clone(), device, args.threads.into(), args.allow_other) {
+        Ok(server) => server,
+        Err(error) => {
+            mounted.unmount()?;
+            return Err(Failure(format!("{}: the kernel and afbfs do not agree: {error}", point.display())));
+        }
+    };
+    log::info!("{} mounted at {}", args.source.display(), point.display());
+    let unmounter = mounted.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &unmounter))?;
+    if args.background_child
+        && let Err(failure) = detach()
+    {
+        // The process that was asked is gone: nobody knows of the mount.
+        mounted.unmount()?;
+        return Err(failure);
+    }
+    let served = server.run();
+    // Whether somebody unmounted or the connection broke: what was written is written back, and no dead mount stays.
+    fs.sync_all();
+    mounted.unmount()?;
+    log::info!("{} unmounted", point.display());
+    // A connection that was aborted ends the session with an error; the mount is gone either way.
+    served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
+    Ok(())
+}
+
+/// Unmounts at the first signal. At a second one the process ends, should a detached mount still be in use.
+fn unmount_at(signals: &mut Signals, mounted: &Mount) {
+    let mut first = true;
+    for signal in signals.forever() {
+        log::info!("signal {signal}: unmounting");
+        if !first {
+            std::process::exit(1);
+        }
+        first = false;
+        if let Err(error) = mounted.unmount() {
+            log::error!("{error}");
+        }
+    }
+}
+
+/// Tells the parent that the mount answers, and lets go of the terminal and the current folder.
+fn detach() -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(READY)?;
+    stdout.flush()?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    std::env::set_current_dir("/")?;
+    Ok(())
+}
+
+/// Handles pin descriptors, so as many as allowed are wanted.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        log::debug!("the limit of open files stays: {error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The file system, as an ordinary struct: names to inodes, inodes to attributes, handles to bytes.
+//!
+//! It knows nothing of FUSE and is tested without a kernel; [`fuse`](crate::fuse) turns requests into calls. All
+//! methods take `&self`, and any number of threads may call them.
+//!
+//! - `tree`: what the names in an array's folder mean. `facts`: its texts.
+//! - `nodes`: which inode number is which file, counted by the kernel's references.
+//! - `lookup`, `attr`, `listing`: names, attributes, directories.
+//! - `open`, `io`: handles, reading and writing, truncation, syncing.
+//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+
+use crate::catalog::{Catalog, Described, Origin, Problem};
+
+mod attr;
+mod coherence;
+mod facts;
+mod handles;
+mod io;
+mod listing;
+mod lookup;
+mod nodes;
+mod open;
+mod special;
+mod tree;
+
+pub use attr::{Attr, Changes, Kind, SetTime};
+pub use io::{Source, Written};
+pub use listing::DirEntry;
+pub use nodes::ROOT;
+pub use open::{Access, Opened, Path};
+pub use special::walk_arrays;
+
+use coherence::Coherence;
+use handles::Handles;
+use nodes::{Folder, Node, Nodes, Place};
+use open::Inodes;
+use tree::{Leaf, Step, Tree};
+
+/// What a mount may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether nothing may be written.
+    pub read_only: bool,
+    /// `row`, `col` and `axis/K` list all their names if there are at most so many, and otherwise none.
+    pub list_max: u64,
+    /// Whether the kernel may keep what was read.
+    pub cache: Cache,
+}
+
+/// What the kernel's page cache may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Mappings and `sendfile(2)` alone. Every read sees every write that was done before it, whoever did it.
+    None,
+    /// Reads of files that are open for reading only. A write through the mount drops what it makes stale before it is
+    /// answered; a write to the array file that passes the mount by is seen by the next open.
+    Pages,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { read_only: false, list_max: 100_000, cache: Cache::None }
+    }
+}
+
+/// Requests so far, by kind, and what went wrong.
+#[derive(Debug, Default)]
+struct Counters {
+    lookups: AtomicU64,
+    opens: AtomicU64,
+    reads: AtomicU64,
+    read_bytes: AtomicU64,
+    writes: AtomicU64,
+    written_bytes: AtomicU64,
+    syncs: AtomicU64,
+    errors: AtomicU64,
+    short_overwrites: AtomicU64,
+}
+
+fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// A mounted source: see the module.
+#[derive(Debug)]
+pub struct Fs {
+    catalog: Arc<Catalog>,
+    settings: Settings,
+    nodes: Nodes,
+    handles: Handles,
+    inodes: Inodes,
+    coherence: Coherence,
+    counters: Counters,
+}
+
+impl Fs {
+    /// Serves a catalog.
+    pub fn new(catalog: Arc<Catalog>, settings: Settings) -> Fs {
+        Fs {
+            catalog,
+            settings,
+            nodes: Nodes::default(),
+            handles: Handles::default(),
+            inodes: Inodes::default(),
+            coherence: Coherence::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The arrays that are served.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Counts an answer that was an error.
+    pub fn count_error(&self) {
+        count(&self.counters.errors, 1);
+    }
+
+    fn node(&self, inode: u64) -> Result<Node, Errno> {
+        self.nodes.get(inode).ok_or(Errno::STALE)
+    }
+
+    /// An array as it is now, and the tree after these steps.
+    fn tree(&self, origin: &Origin, steps: &[Step]) -> Result<(Arc<Tree>, Described), Problem> {
+        let described = self.catalog.describe(origin)?;
+        let tree = Tree::new(described.description.clone(), steps)?;
+        Ok((Arc::new(tree), described))
+    }
+
+    /// The file in its canonical tree.
+    fn canonical(&self, tree: Arc<Tree>, leaf: Leaf) -> Result<(Arc<Tree>, Leaf), Errno> {
+        match tree.untransposed(&leaf) {
+            Some((steps, leaf)) => Ok((Arc::new(Tree::new(tree.description.clone(), steps)?), leaf)),
+            None => Ok((tree, leaf)),
+        }
+    }
+}
+
+/// What a file that cannot be served says in its folder's file `error`.
+fn error_text(catalog: &Catalog, origin: &Origin, reason: &str) -> String {
+    format!("{}: {reason}\n", catalog.path_of(origin).display())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Facts about an array, as text files, extended attributes and JSON.
+
+use std::fmt::{Display, Write};
+
+use serde_json::{Value, json};
+
+use super::tree::{Leaf, Tree};
+use crate::catalog::Catalog;
+use crate::form;
+use crate::layout::Layout;
+
+/// A fact that has a file of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Fact {
+    /// All of them, as JSON.
+    Info,
+    /// Type of the elements, as NumPy writes it.
+    Dtype,
+    /// Length of each axis, in elements.
+    Shape,
+    /// Bytes from one element to the next along each axis; empty for arrays in several pieces.
+    Strides,
+    /// Byte of the file at which element `[0, 0, ...]` lies; empty for arrays in several pieces.
+    Offset,
+    /// C, F, or `strided` where the elements are packed in neither order.
+    Order,
+    /// Name of the file format.
+    Format,
+    /// Bytes of an element.
+    Itemsize,
+    /// Number of axes.
+    Ndim,
+    /// Number of elements.
+    Size,
+}
+
+impl Fact {
+    /// All facts, in the order in which they are listed.
+    pub(super) const ALL: [Fact; 10] = [
+        Fact::Info,
+        Fact::Dtype,
+        Fact::Shape,
+        Fact::Strides,
+        Fact::Offset,
+        Fact::Order,
+        Fact::Format,
+        Fact::Itemsize,
+        Fact::Ndim,
+        Fact::Size,
+    ];
+
+    /// The file's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Fact::Info => "info.json",
+            Fact::Dtype => "dtype",
+            Fact::Shape => "shape",
+            Fact::Strides => "strides",
+            Fact::Offset => "offset",
+            Fact::Order => "order",
+            Fact::Format => "format",
+            Fact::Itemsize => "itemsize",
+            Fact::Ndim => "ndim",
+            Fact::Size => "size",
+        }
+    }
+
+    /// The fact of a name.
+    pub(super) fn named(name: &str) -> Option<Fact> {
+        Fact::ALL.into_iter().find(|fact| fact.name() == name)
+    }
+}
+
+fn spaced<T: Display>(values: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::new();
+    for value in values {
+        let gap = if text.is_empty() { "" } else { " " };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{gap}{value}");
+    }
+    text
+}
+
+/// Where a leaf's elements lie, if they lie in one piece and at one distance along each axis.
+fn layout_of(tree: &Tree, leaf: &Leaf) -> Option<Layout> {
+    let whole = tree.description.array.grid.single()?;
+    let placed = tree.selection_of(leaf).place(whole);
+    let Leaf::Range(span) = leaf else { return Some(placed) };
+    // A range of a packed array is strided as well.
+    if !placed.is_c_contiguous() {
+        return None;
+    }
+    let offset = placed.offset + span.start * placed.itemsize;
+    let strides = vec![placed.itemsize as i64 * span.step];
+    Some(Layout { offset, shape: vec![span.len], strides, itemsize: placed.itemsize })
+}
+
+fn order_of(layout: Option<&Layout>) -> &'static str {
+    match layout {
+        Some(layout) if layout.is_c_contiguous() => "C",
+        Some(layout) if layout.is_f_contiguous() => "F",
+        _ => "strided",
+    }
+}
+
+/// The text of a fact about a leaf, without the newline; JSON is not among them.
+pub(super) fn text(tree: &Tree, leaf: &Leaf, fact: Fact) -> String {
+    let layout = layout_of(tree, leaf);
+    let shape = tree.shape_of(leaf);
+    match fact {
+        Fact::Info => String::new(),
+        Fact::Dtype => tree.dtype.to_string(),
+        Fact::Shape => spaced(&shape),
+        Fact::Strides => layout.map_or_else(String::new, |layout| spaced(&layout.strides)),
+        Fact::Offset => layout.map_or_else(String::new, |layout| layout.offset.to_string()),
+        Fact::Order => order_of(layout.as_ref()).to_owned(),
+        Fact::Format => tree.description.array.format.to_owned(),
+        Fact::Itemsize => tree.selection.itemsize().to_string(),
+        Fact::Ndim => shape.len().to_string(),
+        Fact::Size => crate::layout::count(&shape).to_string(),
+    }
+}
+
+/// The content of a fact's file.
+pub(super) fn content(catalog: &Catalog, tree: &Tree, fact: Fact) -> String {
+    let mut content = match fact {
+        Fact::Info => pretty(&info(catalog, tree)),
+        _ => text(tree, &Leaf::Data, fact),
+    };
+    content.push('\n');
+    content
+}
+
+/// The entry of an array in `arrays.json`; of a tree below it, the same about the view.
+pub(super) fn info(catalog: &Catalog, tree: &Tree) -> Value {
+    let description = &tree.description;
+    let layout = layout_of(tree, &Leaf::Data);
+    let mut path = catalog.shown_path(&description.origin);
+    for step in &tree.steps {
+        match step {
+            super::Step::Transpose => path.push_str("/T"),
+            super::Step::Field(name) => {
+                path.push_str("/field/");
+                path.push_str(&crate::name::escape(name.as_bytes()));
+            }
+        }
+    }
+    json!({
+        "path": path,
+        "file": shown_file(catalog, &description.origin),
+        "format": description.array.format,
+        "dtype": tree.dtype.to_json(),
+        "shape": tree.selection.shape(),
+        "strides": layout.as_ref().map(|layout| layout.strides.clone()),
+        "offset": layout.as_ref().map(|layout| layout.offset),
+        "order": order_of(layout.as_ref()),
+        "writable": description.writable,
+        "forms": form::SUFFIXES,
+        "attributes": description.array.attributes,
+    })
+}
+
+/// Path of an array's file as JSON gives it; bytes that are not UTF-8 are escaped.
+pub(super) fn shown_file(catalog: &Catalog, origin: &crate::catalog::Origin) -> String {
+    let path = catalog.path_of(origin);
+    let parts: Vec<String> = path
+        .iter()
+        .map(|part| match part.to_str() {
+            Some(text) => text.to_owned(),
+            None => crate::name::escape(std::os::unix::ffi::OsStrExt::as_bytes(part)).into_owned(),
+        })
+        .collect();
+    parts.join("/").replacen("//", "/", 1)
+}
+
+/// JSON with one member a line.
+pub(super) fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}

@@ -1,0 +1,245 @@
+//! Opening and closing.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::io::Errno;
+
+use super::facts;
+use super::handles::Handle;
+use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
+use crate::catalog::{Problem, Stamp, Validity};
+use crate::runs::View;
+use crate::store::{File, lock};
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether it will be written.
+    pub write: bool,
+    /// Whether each write is to be durable when it returns (`O_SYNC`, `O_DSYNC`).
+    pub sync: bool,
+}
+
+/// An opened file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its handle.
+    pub handle: u64,
+    /// Whether closing it matters: it may carry an error, or unwritten state.
+    pub flush: bool,
+    /// How its bytes reach programs.
+    pub path: Path,
+}
+
+/// How the bytes of an open file reach programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Each read and write is a request.
+    Direct,
+    /// The file is the array file itself, byte for byte, so that the kernel may read and map that one instead. The same
+    /// holds for all handles of an inode.
+    Whole,
+    /// Reads go through the kernel's page cache.
+    Cached {
+        /// Whether what is cached of it is still true.
+        keep: bool,
+    },
+}
+
+/// An open slice file.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) inode: u64,
+    pub(super) tree: Arc<Tree>,
+    pub(super) view: View,
+    /// The pieces of the array; a single file so far.
+    pub(super) files: [Arc<File>; 1],
+    /// The bytes of the file among which the view lies.
+    pub(super) extent: Range<u64>,
+    pub(super) access: Access,
+    pub(super) shared: Arc<Shared>,
+    pub(super) validity: Validity,
+    /// Whether something was written since the last flush, and ever.
+    pub(super) unflushed: AtomicBool,
+    pub(super) touched: AtomicBool,
+    /// The array file's times and size when it was opened.
+    pub(super) stamp: Stamp,
+    /// The last write error of the file that this handle has reported.
+    pub(super) error_seen: AtomicU64,
+}
+
+/// What all handles of an inode share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// After a truncation: how far the file was truncated and written again since, in bytes.
+    pub(super) written_end: Mutex<Option<u64>>,
+    /// The array file.
+    pub(super) file: Arc<File>,
+    /// Whether the view is the whole file.
+    whole: bool,
+}
+
+/// The inodes that are open.
+#[derive(Debug, Default)]
+pub(super) struct Inodes {
+    open: Mutex<HashMap<u64, OpenInode>>,
+}
+
+#[derive(Debug)]
+struct OpenInode {
+    handles: usize,
+    writers: usize,
+    shared: Arc<Shared>,
+}
+
+impl Inodes {
+    /// Counts a handle in. Whether the view is the whole file is asked of the first handle, and then holds for all.
+    fn enter(&self, inode: u64, write: bool, file: &Arc<File>, whole: impl FnOnce() -> bool) -> Arc<Shared> {
+        let mut open = lock(&self.open);
+        let state = open.entry(inode).or_insert_with(|| {
+            let shared = Shared { written_end: Mutex::new(None), file: file.clone(), whole: whole() };
+            OpenInode { handles: 0, writers: 0, shared: Arc::new(shared) }
+        });
+        state.handles += 1;
+        state.writers += usize::from(write);
+        state.shared.clone()
+    }
+
+    /// Counts a handle out. After the last writer, a truncation is over: its written end is given back.
+    fn leave(&self, inode: u64, write: bool) -> Option<u64> {
+        let mut open = lock(&self.open);
+        let state = open.get_mut(&inode)?;
+        state.handles -= 1;
+        state.writers -= usize::from(write);
+        let end = if write && state.writers == 0 { lock(&state.shared.written_end).take() } else { None };
+        if state.handles == 0 {
+            open.remove(&inode);
+        }
+        end
+    }
+
+    /// The state of an inode that somebody has open for writing.
+    pub(super) fn written(&self, inode: u64) -> Option<Arc<Shared>> {
+        lock(&self.open).get(&inode).filter(|state| state.writers > 0).map(|state| state.shared.clone())
+    }
+
+    /// The array file of an open inode.
+    pub(super) fn file(&self, inode: u64) -> Option<Arc<File>> {
+        lock(&self.open).get(&inode).map(|state| state.shared.file.clone())
+    }
+}
+
+impl Fs {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// ESTALE where the array file is another by now (look the name up again); EROFS or EACCES for writing where that
+    /// cannot be; EISDIR for a folder.
+    pub fn open(&self, inode: u64, access: Access) -> Result<Opened, Errno> {
+        count(&self.counters.opens, 1);
+        let text = |content: String| Handle::Text(content.into_bytes().into_boxed_slice());
+        let handle = match self.node(inode)? {
+            Node::Folder(_) => return Err(Errno::ISDIR),
+            Node::Leaf(tree, leaf) if !matches!(leaf, Leaf::Fact(_)) => {
+                return self.open_view(inode, tree, &leaf, access);
+            }
+            _ if access.write => return Err(if self.settings.read_only { Errno::ROFS } else { Errno::ACCESS }),
+            Node::Leaf(tree, leaf) => {
+                let Leaf::Fact(fact) = leaf else { return Err(Errno::INVAL) };
+                text(facts::content(&self.catalog, &tree, fact))
+            }
+            Node::Error(origin) => match self.catalog.describe(&origin) {
+                Err(Problem::Refused(reason)) => text(error_text(&self.catalog, &origin, &reason)),
+                Err(Problem::Errno(error)) => return Err(error),
+                Ok(_) => return Err(Errno::STALE),
+            },
+            Node::Special(special) => text(self.special(special)),
+        };
+        Ok(Opened { handle: self.handles.insert(handle), flush: false, path: Path::Direct })
+    }
+
+    fn open_view(&self, inode: u64, tree: Arc<Tree>, leaf: &Leaf, access: Access) -> Result<Opened, Errno> {
+        let described = match self.catalog.describe(&tree.description.origin) {
+            Ok(described) => described,
+            Err(Problem::Errno(error)) => return Err(error),
+            Err(Problem::Refused(_)) => return Err(Errno::STALE),
+        };
+        let now = &described.description;
+        if now.id != tree.description.id || now.array != tree.description.array {
+            return Err(Errno::STALE);
+        }
+        if access.write {
+            if self.settings.read_only {
+                return Err(Errno::ROFS);
+            }
+            described.file.writable()?;
+        }
+        let view = tree.view(leaf);
+        let mut runs = view.runs(0..view.len());
+        let extent = match (runs.next(), runs.next(), now.array.grid.single()) {
+            (Some(run), None, Some(_)) => run.reach(),
+            (_, _, Some(whole)) => tree.selection_of(leaf).place(whole).extent(),
+            (_, _, None) => 0..u64::MAX,
+        };
+        let whole = || {
+            let len = view.len();
+            let regular = crate::catalog::is_regular(&described.stat);
+            regular && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
+        };
+        let shared = self.inodes.enter(inode, access.write, &described.file, whole);
+        let stamp = Stamp::from(&described.stat);
+        let path = match self.settings.cache {
+            _ if shared.whole => Path::Whole,
+            Cache::Pages if !access.write => Path::Cached { keep: self.coherence.is_cached_since(inode, &stamp) },
+            _ => Path::Direct,
+        };
+        let error_seen = AtomicU64::new(described.file.error_mark());
+        let file = OpenFile {
+            inode,
+            tree,
+            view,
+            files: [described.file],
+            extent,
+            access,
+            shared,
+            validity: Validity::default(),
+            unflushed: AtomicBool::new(false),
+            touched: AtomicBool::new(false),
+            stamp,
+            error_seen,
+        };
+        Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })
+    }
+
+    /// The array file behind a handle.
+    pub fn array_file(&self, handle: u64) -> Option<Arc<File>> {
+        match &*self.handles.get(handle).ok()? {
+            Handle::File(file) => Some(file.shared.file.clone()),
+            Handle::Text(_) | Handle::Folder(_) => None,
+        }
+    }
+
+    /// Closes a handle.
+    pub fn release(&self, handle: u64) {
+        let Some(handle) = self.handles.remove(handle) else { return };
+        let Handle::File(file) = &*handle else { return };
+        if file.unflushed.load(Ordering::Acquire)
+            && let Err(error) = file.files[0].touch()
+        {
+            log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
+        }
+        if let Some(end) = self.inodes.leave(file.inode, file.access.write)
+            && end < file.view.len()
+        {
+            count(&self.counters.short_overwrites, 1);
+            log::warn!(
+                "{}: a slice of {} bytes was truncated and only {end} bytes written; the rest is as it was",
+                self.catalog.path_of(&file.tree.description.origin).display(),
+                file.view.len(),
+            );
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The files under `.afbfs`: snapshots, made when they are opened.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::facts;
+use super::nodes::Special;
+use super::{Fs, Tree};
+use crate::catalog::{Catalog, Problem};
+
+/// Calls `each` with the entry of every array of a catalog, and of every file that looked like one and is not served.
+pub fn walk_arrays(catalog: &Catalog, each: &mut dyn FnMut(Value)) {
+    catalog.walk(&mut |_, origin| {
+        let refused = |reason: &str| {
+            json!({
+                "file": facts::shown_file(catalog, &origin),
+                "format": catalog.format_of(&origin),
+                "error": reason,
+            })
+        };
+        let entry = match catalog.describe(&origin) {
+            Ok(described) => match Tree::new(described.description, &[]) {
+                Ok(tree) => facts::info(catalog, &tree),
+                Err(error) => refused(&error.to_string()),
+            },
+            Err(Problem::Refused(reason)) => refused(&reason),
+            Err(Problem::Errno(error)) => refused(&format!("cannot be opened: {error}")),
+        };
+        each(entry);
+    });
+}
+
+impl Fs {
+    /// The content of a special file, as of now.
+    pub(super) fn special(&self, special: Special) -> String {
+        let mut content = match special {
+            Special::Version => env!("CARGO_PKG_VERSION").to_owned(),
+            Special::Stats => facts::pretty(&self.stats()),
+            Special::Arrays => {
+                let mut arrays = Vec::new();
+                walk_arrays(&self.catalog, &mut |entry| arrays.push(entry));
+                facts::pretty(&Value::Array(arrays))
+            }
+        };
+        content.push('\n');
+        content
+    }
+
+    fn stats(&self) -> Value {
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let (fs, store) = (&self.counters, &self.catalog.store().counters);
+        let (mapped_bytes, mappings) = self.catalog.store().mapped();
+        json!({
+            "pid": std::process::id(),
+            "lookups": of(&fs.lookups),
+            "opens": of(&fs.opens),
+            "reads": of(&fs.reads),
+            "read_bytes": of(&fs.read_bytes),
+            "writes": of(&fs.writes),
+            "written_bytes": of(&fs.written_bytes),
+            "syncs": of(&fs.syncs),
+            "errors": of(&fs.errors),
+            "short_overwrites": of(&fs.short_overwrites),
+            "faults": of(&store.faults),
+            "windows_from_mapping": of(&store.borrowed),
+            "windows_gathered": of(&store.gathered),
+            "bytes_gathered": of(&store.bytes_gathered),
+            "bytes_scattered": of(&store.bytes_scattered),
+            "prefetches": of(&store.prefetches),
+            "headers_read": self.catalog.headers_read(),
+            "mappings": mappings,
+            "mapped_bytes": mapped_bytes,
+            "mappings_made": of(&store.maps),
+            "open_handles": self.handles.len(),
+            "inodes": self.nodes.len(),
+        })
+    }
+
+    /// Whether opening an inode may take long, as it looks at every array of the source.
+    pub fn is_slow_to_open(&self, inode: u64) -> bool {
+        inode == Special::Arrays.number()
+    }
+}

@@ -1,0 +1,498 @@
+//! The thin adapter to FUSE: each callback converts, calls the file system, replies. Nothing else names `fuser`.
+//!
+//! *Capabilities.* Views are opened for direct I/O, so that programs' reads and writes pass the page cache by;
+//! `DIRECT_IO_ALLOW_MMAP` makes shared mappings possible all the same. `POSIX_ACL` has the kernel check ACLs.
+//! Never `ATOMIC_O_TRUNC`: with it, opening a view for truncation makes SIGBUS in other programs' mappings of it.
+//! No readdirplus: it would make an inode of every listed name.
+//!
+//! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
+//! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
+//!
+//! *Stale pages.* A write whose bytes other inodes have in the kernel's cache is done by a thread of its own: it has
+//! those pages dropped, writes, drops what was filled meanwhile, and replies. Dropping dirty pages makes the kernel
+//! write them back first, which the event loops must be free to serve; done before the write, it cannot undo it.
+
+use std::ffi::OsStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, IoctlFlags,
+    KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
+    ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+use crate::fs::{Access, Changes, Fs, Opened, Path, Source, Written};
+
+mod convert;
+mod passthrough;
+mod server;
+
+pub use server::Server;
+
+use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
+use passthrough::Backings;
+use server::{Job, Then, negotiate};
+
+/// For how long the kernel may believe a name or an attribute.
+const TTL: Duration = Duration::from_secs(1);
+
+/// How a file is opened whose requests all come here.
+const DIRECT: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES);
+
+type Result<T> = std::result::Result<T, rustix::io::Errno>;
+
+#[derive(Clone, Debug)]
+struct Adapter {
+    fs: Arc<Fs>,
+    jobs: Sender<Job>,
+    backings: Arc<Backings>,
+    /// Whether files may be passed through: until the kernel refuses it once.
+    passthrough: Arc<AtomicBool>,
+}
+
+impl Adapter {
+    fn new(fs: Arc<Fs>, jobs: Sender<Job>) -> Adapter {
+        Adapter { fs, jobs, backings: Arc::default(), passthrough: Arc::default() }
+    }
+
+    /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
+    fn call<T>(&self, f: impl FnOnce(&Fs) -> Result<T>) -> std::result::Result<T, Errno> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| f(&self.fs))).unwrap_or(Err(rustix::io::Errno::IO));
+        outcome.map_err(|error| {
+            // A name that is not there is an ordinary answer.
+            if error != rustix::io::Errno::NOENT && error != rustix::io::Errno::NODATA {
+                self.fs.count_error();
+            }
+            Errno::from_i32(error.raw_os_error())
+        })
+    }
+
+    /// As [`Adapter::call`], for what cannot fail.
+    fn run(&self, f: impl FnOnce(&Fs)) -> std::result::Result<(), Errno> {
+        self.call(|fs| {
+            f(fs);
+            Ok(())
+        })
+    }
+
+    /// Writes, or copies, and replies. Pages of other inodes that show the same bytes are dropped before, so that dirty
+    /// ones are not written back over it later, and after, as they may have been filled again meanwhile.
+    fn write_through<F>(&self, handle: u64, write: F, reply: ReplyWrite)
+    where
+        F: FnOnce(&Fs) -> Result<Written> + Send + 'static,
+    {
+        let inodes = self.fs.cached_elsewhere(handle);
+        self.send(Job { inodes, then: Then::Write(Box::new(write), reply) });
+    }
+
+    fn written(&self, outcome: std::result::Result<Written, Errno>, reply: ReplyWrite) {
+        match outcome {
+            Err(error) => reply.error(error),
+            Ok(Written { count, stale }) if stale.is_empty() => reply.written(count as u32),
+            Ok(Written { count, stale }) => {
+                let then = Then::Run(Box::new(move || reply.written(count as u32)));
+                self.send(Job { inodes: stale, then });
+            }
+        }
+    }
+
+    fn send(&self, job: Job) {
+        // The notifier lives as long as the session; after it a dropped reply answers by itself.
+        let _ = self.jobs.send(job);
+    }
+
+    fn opened(&self, inode: u64, write: bool, opened: Opened, reply: ReplyOpen) {
+        let handle = FileHandle(opened.handle);
+        let mut flags = if opened.flush { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
+        match opened.path {
+            Path::Cached { keep: true } => flags |= FopenFlags::FOPEN_KEEP_CACHE,
+            Path::Cached { keep: false } => {}
+            Path::Whole if self.passthrough.load(Ordering::Relaxed) => {
+                // Writes come here, so that other views hear of them; reads and mappings go to the array file.
+                if write {
+                    flags |= DIRECT;
+                }
+                return self.opened_whole(inode, handle, flags, reply);
+            }
+            Path::Whole | Path::Direct => flags |= DIRECT,
+        }
+        reply.opened(handle, flags);
+    }
+
+    fn refuse(&self) -> Errno {
+        self.fs.count_error();
+        Errno::EPERM
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        let passthrough = negotiate(config);
+        self.passthrough.store(passthrough, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.call(|fs| fs.lookup(parent.0, name)) {
+            Ok(attr) => reply.entry(&TTL, &file_attr(&attr), Generation(0)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn forget(&self, _req: &Request, inode: INodeNo, references: u64) {
+        // There is no reply that could carry an error.
+        let _ = self.run(|fs| fs.forget(inode.0, references));
+    }
+
+    fn getattr(&self, _req: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        match self.call(|fs| fs.getattr(inode.0)) {
+            Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let changes = Changes { mode, uid, gid, size, atime: set_time(atime), mtime: set_time(mtime) };
+        match self.call(|fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
+            Ok((attr, stale)) if stale.is_empty() => reply.attr(&TTL, &file_attr(&attr)),
+            Ok((attr, inodes)) => {
+                let then = Then::Run(Box::new(move || reply.attr(&TTL, &file_attr(&attr))));
+                self.send(Job { inodes, then });
+            }
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn open(&self, _req: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let access = Access {
+            write: flags.acc_mode() != OpenAccMode::O_RDONLY,
+            // O_SYNC includes the bit of O_DSYNC.
+            sync: flags.0 & libc::O_DSYNC != 0,
+        };
+        let open = move |adapter: &Adapter, reply: ReplyOpen| match adapter.call(|fs| fs.open(inode.0, access)) {
+            Ok(opened) => adapter.opened(inode.0, access.write, opened, reply),
+            Err(error) => reply.error(error),
+        };
+        if self.fs.is_slow_to_open(inode.0) {
+            let adapter = self.clone();
+            std::thread::spawn(move || open(&adapter, reply));
+        } else {
+            open(self, reply);
+        }
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        // Only reads that fill the page cache carry no lock owner.
+        let source = if lock_owner.is_some() { Source::Direct } else { Source::PageCache };
+        let mut reply = Some(reply);
+        let outcome = self.call(|fs| {
+            fs.read(handle.0, offset, size as usize, source, |bytes| {
+                if let Some(reply) = reply.take() {
+                    reply.data(bytes);
+                }
+            })
+        });
+        if let (Err(error), Some(reply)) = (outcome, reply) {
+            reply.error(error);
+        }
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            // Answered at once: the kernel waits for a page that it writes back, and dropping pages may wait for it.
+            match self.call(|fs| fs.write(handle.0, offset, data, Source::PageCache)) {
+                Ok(Written { count, stale }) => {
+                    reply.written(count as u32);
+                    if !stale.is_empty() {
+                        self.send(Job { inodes: stale, then: Then::Nothing });
+                    }
+                }
+                Err(error) => reply.error(error),
+            }
+        } else if self.fs.is_cached_elsewhere(handle.0) {
+            let data = data.to_vec();
+            self.write_through(handle.0, move |fs| fs.write(handle.0, offset, &data, Source::Direct), reply);
+        } else {
+            self.written(self.call(|fs| fs.write(handle.0, offset, data, Source::Direct)), reply);
+        }
+    }
+
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        _inode_in: INodeNo,
+        handle_in: FileHandle,
+        offset_in: u64,
+        _inode_out: INodeNo,
+        handle_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        // The answer counts 32 bits; whoever wants more asks again.
+        let len = len.min(1 << 30);
+        let copy = move |fs: &Fs| fs.copy(handle_in.0, offset_in, handle_out.0, offset_out, len);
+        if self.fs.is_cached_elsewhere(handle_out.0) {
+            self.write_through(handle_out.0, copy, reply);
+        } else {
+            self.written(self.call(copy), reply);
+        }
+    }
+
+    fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        reply_empty(self.call(|fs| fs.flush(handle.0)), reply);
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.released(inode.0);
+        reply_empty(self.run(|fs| fs.release(handle.0)), reply);
+    }
+
+    fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        reply_empty(self.call(|fs| fs.fsync(handle.0)), reply);
+    }
+
+    fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.call(|fs| fs.opendir(inode.0)) {
+            Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn readdir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let outcome = self.call(|fs| {
+            fs.readdir(handle.0, offset, &mut |entry| {
+                !reply.add(INodeNo(entry.inode), entry.next, file_type(entry.kind), entry.name)
+            })
+        });
+        match outcome {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn releasedir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        reply_empty(self.run(|fs| fs.releasedir(handle.0)), reply);
+    }
+
+    fn fsyncdir(&self, _req: &Request, _inode: INodeNo, _handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn statfs(&self, _req: &Request, _inode: INodeNo, reply: ReplyStatfs) {
+        match self.call(Fs::statfs) {
+            Ok(s) => reply.statfs(
+                s.f_blocks,
+                s.f_bfree,
+                s.f_bavail,
+                s.f_files,
+                s.f_ffree,
+                s.f_bsize as u32,
+                s.f_namemax as u32,
+                s.f_frsize as u32,
+            ),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        reply_xattr(self.call(|fs| fs.getxattr(inode.0, name)), size, reply);
+    }
+
+    fn listxattr(&self, _req: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
+        reply_xattr(self.call(|fs| fs.listxattr(inode.0)), size, reply);
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _name: &OsStr,
+        _value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EOPNOTSUPP);
+    }
+
+    fn removexattr(&self, _req: &Request, _inode: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EOPNOTSUPP);
+    }
+
+    fn lseek(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let outcome = self.call(|fs| {
+            let offset = u64::try_from(offset).map_err(|_| rustix::io::Errno::NXIO)?;
+            match whence {
+                libc::SEEK_DATA => fs.seek(handle.0, offset, false),
+                libc::SEEK_HOLE => fs.seek(handle.0, offset, true),
+                _ => Err(rustix::io::Errno::INVAL),
+            }
+        });
+        match outcome {
+            Ok(found) => reply.offset(found as i64),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        len: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply_empty(self.call(|fs| fs.allocate(handle.0, offset, len, mode)), reply);
+    }
+
+    fn create(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(self.refuse());
+    }
+
+    fn mknod(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refuse());
+    }
+
+    fn mkdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _mode: u32, _umask: u32, reply: ReplyEntry) {
+        reply.error(self.refuse());
+    }
+
+    fn symlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _target: &std::path::Path, reply: ReplyEntry) {
+        reply.error(self.refuse());
+    }
+
+    fn link(&self, _req: &Request, _inode: INodeNo, _parent: INodeNo, _name: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse());
+    }
+
+    fn unlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse());
+    }
+
+    fn rmdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse());
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _new_parent: INodeNo,
+        _new_name: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse());
+    }
+
+    fn readlink(&self, _req: &Request, _inode: INodeNo, reply: ReplyData) {
+        reply.error(Errno::EINVAL);
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _handle: FileHandle,
+        _flags: IoctlFlags,
+        _command: u32,
+        _data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    fn bmap(&self, _req: &Request, _inode: INodeNo, _block_size: u32, _index: u64, reply: ReplyBmap) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn poll(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _handle: FileHandle,
+        _notifier: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        // The kernel asks once and then takes files as always ready.
+        reply.error(Errno::ENOSYS);
+    }
+}

@@ -1,0 +1,49 @@
+//! Files that the kernel reads itself.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use fuser::{BackingId, FileHandle, FopenFlags, ReplyOpen};
+
+use super::{Adapter, DIRECT};
+
+/// The open inodes that are passed through to their array files, and by how many handles.
+pub(super) type Backings = Mutex<HashMap<u64, (usize, BackingId)>>;
+
+impl Adapter {
+    /// Passes an open file through to its array file. All handles of an inode share one registration with the kernel.
+    pub(super) fn opened_whole(&self, inode: u64, handle: FileHandle, flags: FopenFlags, reply: ReplyOpen) {
+        let mut backings = crate::store::lock(&self.backings);
+        if let Some((handles, backing)) = backings.get_mut(&inode) {
+            *handles += 1;
+            return reply.opened_passthrough(handle, flags, backing);
+        }
+        let backing = match self.fs.array_file(handle.0) {
+            Some(file) => reply.open_backing(file.fd()),
+            None => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
+        };
+        match backing {
+            Ok(backing) => {
+                let (_, backing) = backings.entry(inode).or_insert((1, backing));
+                reply.opened_passthrough(handle, flags, backing);
+            }
+            Err(error) => {
+                // Without the right to it (CAP_SYS_ADMIN), or on file systems that are stacked already.
+                log::debug!("files are not passed through: {error}");
+                self.passthrough.store(false, Ordering::Relaxed);
+                reply.opened(handle, flags | DIRECT);
+            }
+        }
+    }
+
+    pub(super) fn released(&self, inode: u64) {
+        let mut backings = crate::store::lock(&self.backings);
+        if let Some((handles, _)) = backings.get_mut(&inode) {
+            *handles -= 1;
+            if *handles == 0 {
+                backings.remove(&inode);
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The session: the handshake, the event loops, and the thread that drops stale pages.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyWrite, Session, SessionACL};
+
+use super::{Adapter, Result};
+use crate::fs::{Fs, Written};
+
+/// Requests that may wait in the kernel before it holds background ones back.
+const BACKGROUND: u16 = 64;
+
+/// A mount that answers, ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    session: Session<Adapter>,
+    adapter: Adapter,
+    jobs: Receiver<Job>,
+}
+
+impl Server {
+    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers.
+    ///
+    /// # Errors
+    /// If the kernel is too old, or the mount is gone already.
+    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, allow_other: bool) -> std::io::Result<Server> {
+        let (sender, jobs) = channel();
+        let adapter = Adapter::new(fs, sender);
+        let mut config = Config::default();
+        config.n_threads = Some(threads);
+        config.clone_fd = threads > 1;
+        let acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
+        config.acl = acl;
+        let session = Session::from_fd(adapter.clone(), device, acl, config)?;
+        Ok(Server { session, adapter, jobs })
+    }
+
+    /// Serves requests until the file system is unmounted.
+    ///
+    /// # Errors
+    /// What reading requests met.
+    pub fn run(self) -> std::io::Result<()> {
+        let notifier = self.session.notifier();
+        let (adapter, jobs) = (self.adapter, self.jobs);
+        std::thread::Builder::new().name("notifier".into()).spawn(move || work(&adapter, &notifier, &jobs))?;
+        self.session.run()
+    }
+}
+
+/// Asks the kernel for what serves here, as far as it offers it. Gives whether files may be passed through.
+pub(super) fn negotiate(config: &mut KernelConfig) -> bool {
+    let wanted = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
+        | InitFlags::FUSE_POSIX_ACL
+        | InitFlags::FUSE_PASSTHROUGH
+        | InitFlags::FUSE_PARALLEL_DIROPS
+        | InitFlags::FUSE_ASYNC_DIO;
+    // What the kernel does not offer is done without.
+    let offered = wanted & config.capabilities();
+    if let Err(missing) = config.add_capabilities(offered) {
+        log::warn!("the kernel refuses {missing:?}");
+    }
+    if !offered.contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP) {
+        log::warn!("this kernel cannot map files shared that are read directly (Linux 6.6 can)");
+    }
+    // One level: the array file's own file system must not be stacked itself.
+    let passthrough = offered.contains(InitFlags::FUSE_PASSTHROUGH) && config.set_max_stack_depth(1).is_ok();
+    if let Err(nearest) = config.set_max_background(BACKGROUND) {
+        log::debug!("max_background: the nearest value is {nearest}");
+    }
+    passthrough
+}
+
+/// Inodes whose cached pages are to be dropped, and what is to be done then.
+pub(super) struct Job {
+    pub(super) inodes: Vec<u64>,
+    pub(super) then: Then,
+}
+
+/// A write, put off.
+type WriteCall = dyn FnOnce(&Fs) -> Result<Written> + Send;
+
+/// What waits for pages to be dropped.
+pub(super) enum Then {
+    Nothing,
+    /// A reply to what is done.
+    Run(Box<dyn FnOnce() + Send>),
+    /// A write.
+    Write(Box<WriteCall>, ReplyWrite),
+}
+
+fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
+    while let Ok(Job { inodes, then }) = jobs.recv() {
+        drop_pages(notifier, &inodes);
+        match then {
+            Then::Nothing => {}
+            Then::Run(run) => run(),
+            Then::Write(write, reply) => match adapter.call(write) {
+                Ok(Written { count, stale }) => {
+                    drop_pages(notifier, &stale);
+                    reply.written(count as u32);
+                }
+                Err(error) => reply.error(error),
+            },
+        }
+    }
+}
+
+fn drop_pages(notifier: &Notifier, inodes: &[u64]) {
+    for &inode in inodes {
+        // An inode that the kernel has forgotten has no pages.
+        if let Err(error) = notifier.inval_inode(INodeNo(inode), 0, 0)
+            && error.raw_os_error() != Some(libc::ENOENT)
+        {
+            log::warn!("inode {inode}: dropping stale pages: {error}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Mounting and unmounting.
+//!
+//! Root mounts with `mount(2)`, others through the setuid helper `fusermount3`, which hands the descriptor of
+//! `/dev/fuse` back over a socket. fuser could do both, but in 0.18 it unmounts whatever is mounted at the path
+//! once our own mount has been removed by somebody else; here the mount is known by its device number.
+
+use std::ffi::CString;
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
+};
+
+mod table;
+
+pub use table::{Entry, TYPE, find, find_all, is_within};
+
+/// What to mount, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Shown as the source by `df` and `mount`.
+    pub source: PathBuf,
+    /// No writing.
+    pub read_only: bool,
+    /// Users other than the one who mounts may enter; the kernel checks their rights by mode and ACL.
+    pub allow_other: bool,
+    /// Further options for the kernel: `noexec`, `noatime`, `nodiratime`.
+    pub kernel: Vec<&'static str>,
+}
+
+/// Why mounting or unmounting failed.
+#[derive(Debug)]
+pub struct MountError(String);
+
+impl fmt::Display for MountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MountError {}
+
+fn fail<T>(message: impl Into<String>) -> Result<T, MountError> {
+    Err(MountError(message.into()))
+}
+
+/// A mount of ours.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// Where it is: an absolute path.
+    pub point: PathBuf,
+    /// Its device number, as `st_dev` gives it.
+    pub device: u64,
+}
+
+/// Mounts at an absolute path. The descriptor is that of `/dev/fuse`: who holds it must serve the requests.
+///
+/// # Errors
+/// If there is no `/dev/fuse`, no helper, or no right to mount there.
+pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountError> {
+    let device = match mount_directly(point, options) {
+        Ok(device) => device,
+        Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) if !Path::new("/dev/fuse").exists() => {
+            return fail(
+                "/dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device",
+            );
+        }
+        Err(Errno::PERM | Errno::ACCESS) => mount_by_helper(point, options)?,
+        Err(error) => return fail(format!("{}: mounting: {error}", point.display())),
+    };
+    match find(point) {
+        Some(entry) => Ok((device, Mount { point: point.to_owned(), device: entry.device })),
+        None => fail(format!("{}: was mounted, but is not in /proc/self/mountinfo", point.display())),
+    }
+}
+
+fn mount_directly(point: &Path, options: &Options) -> Result<OwnedFd, Errno> {
+    let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let ids = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let other = if options.allow_other { ",allow_other" } else { "" };
+    let data = format!(
+        "fd={},rootmode=40000,user_id={},group_id={},default_permissions{other}",
+        device.as_raw_fd(),
+        ids.0,
+        ids.1
+    );
+    let data = CString::new(data).map_err(|_| Errno::INVAL)?;
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
+    if options.read_only {
+        flags |= MountFlags::RDONLY;
+    }
+    for option in &options.kernel {
+        flags |= match *option {
+            "noexec" => MountFlags::NOEXEC,
+            "noatime" => MountFlags::NOATIME,
+            "nodiratime" => MountFlags::NODIRATIME,
+            _ => return Err(Errno::INVAL),
+        };
+    }
+    rustix::mount::mount(options.source.as_path(), point, TYPE, flags, data.as_c_str())?;
+    Ok(device)
+}
+
+/// Asks `fusermount3` to mount. It sends the descriptor over the socket that `_FUSE_COMMFD` names.
+fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountError> {
+    let failed = |error: io::Error| MountError(format!("{}: fusermount3: {error}", point.display()));
+    // Not closed on exec: the helper inherits its end.
+    let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)
+        .map_err(|error| failed(error.into()))?;
+    rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+    // A comma or a backslash in the name would end the option.
+    let name = options.source.to_string_lossy().replace('\\', "\\\\").replace(',', "\\,");
+    let mut list = format!("fsname={name},subtype=afbfs,default_permissions,nosuid,nodev");
+    if options.read_only {
+        list.push_str(",ro");
+    }
+    if options.allow_other {
+        list.push_str(",allow_other");
+    }
+    for option in &options.kernel {
+        list.push(',');
+        list.push_str(option);
+    }
+    let helper = Command::new("fusermount3")
+        .arg("-o")
+        .arg(list)
+        .arg("--")
+        .arg(point)
+        .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let helper = match helper {
+        Ok(helper) => helper,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return fail(
+                "fusermount3 is not installed: ordinary users need it for mounting (Debian: apt install fuse3)",
+            );
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    drop(theirs);
+    let received = receive_descriptor(&ours);
+    let output = helper.wait_with_output().map_err(failed)?;
+    match received {
+        Ok(Some(device)) => Ok(device),
+        Ok(None) | Err(_) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let hint = if said.contains("user_allow_other") {
+                "; without that line in /etc/fuse.conf, mount without --allow-other"
+            } else if said.contains("open /dev/fuse") {
+                "; ordinary users may mount once root has run: chmod 666 /dev/fuse"
+            } else {
+                ""
+            };
+            fail(format!("{}: {}{hint}", point.display(), said.trim()))
+        }
+    }
+}
+
+fn receive_descriptor(socket: &OwnedFd) -> Result<Option<OwnedFd>, Errno> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    rustix::io::retry_on_intr(|| recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
+    Ok(ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    }))
+}
+
+impl Mount {
+    /// Whether this very mount is still there.
+    pub fn is_mounted(&self) -> bool {
+        find_all(&self.point).iter().any(|entry| entry.device == self.device)
+    }
+
+    /// Unmounts, if it is still there; where it is busy, it goes from the tree at once and ends with its last user.
+    ///
+    /// # Errors
+    /// What `umount2(2)` or the helper answers.
+    pub fn unmount(&self) -> Result<(), MountError> {
+        if !self.is_mounted() {
+            return Ok(());
+        }
+        match unmount_path(&self.point, false) {
+            Err(error) if self.is_mounted() => {
+                log::warn!("{error}; detaching it");
+                unmount_path(&self.point, true)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Unmounts what is mounted at a path.
+///
+/// # Errors
+/// If it is busy (and not `lazy`), or not the caller's.
+pub fn unmount_path(point: &Path, lazy: bool) -> Result<(), MountError> {
+    let flags = UnmountFlags::NOFOLLOW | if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+    match rustix::mount::unmount(point, flags) {
+        Ok(()) => Ok(()),
+        Err(Errno::PERM) => unmount_by_helper(point, lazy),
+        Err(Errno::BUSY) => fail(busy(point)),
+        Err(error) => fail(format!("{}: unmounting: {error}", point.display())),
+    }
+}
+
+fn busy(point: &Path) -> String {
+    format!(
+        "{0}: busy: a program has a file open there or works in it (lsof +f -- {0} lists them); \
+         end it, or detach the mount with afbfs umount --lazy {0}",
+        point.display()
+    )
+}
+
+fn unmount_by_helper(point: &Path, lazy: bool) -> Result<(), MountError> {
+    let mut command = Command::new("fusermount3");
+    command.arg(if lazy { "-uz" } else { "-u" }).arg("--").arg(point).stdin(Stdio::null());
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return fail(format!("{}: fusermount3: {error}", point.display())),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("busy") { fail(busy(point)) } else { fail(format!("{}: {}", point.display(), said.trim())) }
+}
+
+/// The absolute path of a mount point that may be dead: only its parent is looked at.
+///
+/// # Errors
+/// If the parent does not exist.
+pub fn absolute(point: &Path) -> io::Result<PathBuf> {
+    match point.file_name() {
+        Some(name) if name.as_bytes() != b".." => {
+            let parent = point.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Ok(parent.canonicalize()?.join(name))
+        }
+        _ => point.canonicalize(),
+    }
+}

@@ -1,0 +1,433 @@
+//! NumPy expressions as paths: `afbfs path 'a[42, ::2]'` is `a/slice/42,::2`.
+//!
+//! An expression is the name of an array and a chain of what the tree can express:
+//!
+//! ```text
+//! NAME { "[" indices "]" | "['FIELD']" | ".T" | ".transpose()" | ".real" | ".imag" | ".ravel()" | ".flatten()" | ".flat" }
+//! ```
+//!
+//! NAME ends at the first `[`, or where nothing but a chain follows. It may hold whatever a path holds, so `a.npy`
+//! and `sub/a.Tmp` are names; an array whose own name ends in `.T` and the like is written with its file's full
+//! name (`a.T.npy[3]`), one with a `[` in its name cannot be written.
+//!
+//! The array's shape is not known here. Of several paths the simplest is taken: `data`, then `row`, `col`, `axis`,
+//! then `slice`; axes that are picked whole at the end are left out. Where NumPy would refuse an expression for the
+//! array's shape or type, its path does not exist, or shows what remains without the whole axes.
+//!
+//! In the tree the indices come last. Three rewritings, which never change the bytes, get them there:
+//!
+//! 1. `a[i][...]` is `a[i, ...]` for integers `i` (a record's fields have numbers in NumPy as well, the tree knows
+//!    them by their names only: such a path does not exist);
+//! 2. `a[...]['x']` is `a['x'][...]`, and so are `.real` and `.imag`, unless `...` is among the indices (a field may
+//!    bring axes of its own, behind those of the array);
+//! 3. `.T.T` is nothing.
+
+use std::fmt;
+
+use super::escape;
+
+/// Why an expression has no path, and what there is instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathError(String);
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PathError {}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, PathError> {
+    Err(PathError(why.into()))
+}
+
+/// The path, below the mount, of a NumPy expression over an array that is named as below the mount.
+///
+/// ```
+/// assert_eq!(afbfs::name::path_of("sub/a['x'][:, 7]").unwrap(), "sub/a/field/x/col/7");
+/// ```
+///
+/// # Errors
+/// What in the expression has no path, and what is possible instead.
+pub fn path_of(expression: &str) -> Result<String, PathError> {
+    let (name, mut rest) = split_name(expression.trim());
+    check_name(name)?;
+    let mut view = View::default();
+    while !rest.is_empty() {
+        let (step, tail) = next_step(rest)?;
+        view.apply(step)?;
+        rest = tail.trim_start();
+    }
+    Ok(format!("{}/{}", name.trim_end_matches('/'), view.path()))
+}
+
+/// One link of the chain.
+#[derive(Debug)]
+enum Step {
+    Transpose,
+    Flatten,
+    Field(String),
+    Index(Vec<Item>),
+}
+
+/// What stands between the commas of a subscript.
+#[derive(Clone, Debug, PartialEq)]
+enum Item {
+    Ellipsis,
+    /// All of an axis.
+    Whole,
+    Index(String),
+    Range(String),
+}
+
+impl Item {
+    fn as_str(&self) -> &str {
+        match self {
+            Item::Ellipsis => "...",
+            Item::Whole => ":",
+            Item::Index(text) | Item::Range(text) => text,
+        }
+    }
+}
+
+/// What the chain has built so far.
+#[derive(Default)]
+struct View {
+    /// The folders under the array's: `T`, `field/x`.
+    folders: Vec<String>,
+    /// Indices, whole axes at the end left out.
+    items: Vec<Item>,
+    /// Whether the elements are in one row now.
+    flat: bool,
+    /// Index or range among them.
+    range: Option<Item>,
+}
+
+impl View {
+    fn apply(&mut self, step: Step) -> Result<(), PathError> {
+        match step {
+            Step::Transpose if self.flat || !self.items.is_empty() => refuse(
+                "`.T` has no path behind an index or `.ravel()`: put it first; in two axes a[i, j].T is a.T[j, i]",
+            ),
+            Step::Transpose => {
+                if self.folders.last().is_some_and(|folder| folder == "T") {
+                    self.folders.pop();
+                } else {
+                    self.folders.push("T".to_owned());
+                }
+                Ok(())
+            }
+            Step::Field(_) if self.flat || self.items.contains(&Item::Ellipsis) => {
+                refuse("fields and parts have no path behind `...` or `.ravel()`: put them first, as in a['x'][..., 3]")
+            }
+            Step::Field(name) => {
+                self.folders.push(format!("field/{}", escape(name.as_bytes())));
+                Ok(())
+            }
+            Step::Flatten => {
+                self.flat = true;
+                Ok(())
+            }
+            Step::Index(items) if self.flat => self.index_flat(without_whole(items)),
+            Step::Index(items) => self.index(items),
+        }
+    }
+
+    fn index(&mut self, items: Vec<Item>) -> Result<(), PathError> {
+        let items = without_whole(items);
+        if items.is_empty() {
+            return Ok(());
+        }
+        if !self.items.iter().all(|item| matches!(item, Item::Index(_))) {
+            return refuse("indexing what a range or `...` left has no path: write one subscript, as in a[10:20, 3]");
+        }
+        self.items.extend(items);
+        Ok(())
+    }
+
+    fn index_flat(&mut self, items: Vec<Item>) -> Result<(), PathError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        if self.range.is_some() || !self.items.is_empty() {
+            return refuse("an element range has a path only of a whole array, and once: a.ravel()[10:20]");
+        }
+        match <[Item; 1]>::try_from(items) {
+            Ok([range @ (Item::Index(_) | Item::Range(_))]) => {
+                self.range = Some(range);
+                Ok(())
+            }
+            _ => refuse("behind `.ravel()` there is one axis: write one index or one range, as in a.ravel()[10:20]"),
+        }
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for folder in &self.folders {
+            path += folder;
+            path.push('/');
+        }
+        let whole_axes = self.items.iter().take_while(|&item| *item == Item::Whole).count();
+        match (&self.range, &self.items[whole_axes..]) {
+            (Some(range), _) => path += &format!("range/{}", range.as_str()),
+            (None, []) => path += "data",
+            (None, [item @ (Item::Index(_) | Item::Range(_))]) => {
+                match whole_axes {
+                    0 => path += "row/",
+                    1 => path += "col/",
+                    axis => path += &format!("axis/{axis}/"),
+                }
+                path += item.as_str();
+            }
+            (None, _) => {
+                let items: Vec<&str> = self.items.iter().map(Item::as_str).collect();
+                path += &format!("slice/{}", items.join(","));
+            }
+        }
+        path
+    }
+}
+
+/// The items but for whole axes at the end. Behind `...` an item's axis is counted from the last, so there the
+/// whole axes go only together.
+fn without_whole(mut items: Vec<Item>) -> Vec<Item> {
+    if let Some(at) = items.iter().position(|item| *item == Item::Ellipsis) {
+        if items[at + 1..].iter().any(|item| *item != Item::Whole) {
+            return items;
+        }
+        items.truncate(at);
+    }
+    while items.last() == Some(&Item::Whole) {
+        items.pop();
+    }
+    items
+}
+
+/// Splits the array's name off.
+fn split_name(expression: &str) -> (&str, &str) {
+    let end = expression.find('[').unwrap_or(expression.len());
+    let head = &expression[..end];
+    for (dot, _) in head.match_indices('.') {
+        let (name, mut rest) = expression.split_at(dot);
+        let named = !name.is_empty() && !name.ends_with('/');
+        while expression.len() - rest.len() < end
+            && let Some((_, tail)) = attribute(rest)
+        {
+            rest = tail.trim_start();
+        }
+        if named && expression.len() - rest.len() >= end {
+            return (name.trim_end(), &expression[dot..]);
+        }
+    }
+    (head.trim_end(), &expression[end..])
+}
+
+fn check_name(name: &str) -> Result<(), PathError> {
+    const OPERATORS: [&str; 19] =
+        ["+", "-", "*", "/", "//", "%", "@", "**", "&", "|", "^", "<<", ">>", "<", "<=", ">", ">=", "==", "!="];
+    if name.trim_matches('/').is_empty() {
+        return refuse("the array's name is missing: write it first, as below the mount: sub/a[42, ::2]");
+    }
+    if name.contains('\0') {
+        return refuse("no array's name holds a NUL byte");
+    }
+    if name.ends_with(']') {
+        return refuse(format!("`{name}` has no opening bracket"));
+    }
+    if let Some(operator) = name.split(' ').find(|word| OPERATORS.contains(word)) {
+        return refuse(format!(
+            "`{operator}` is arithmetic, which has no path: ask for the path of each array; if `{name}` is an array's \
+             name, write the path by hand: '{name}/row/42'"
+        ));
+    }
+    // The name takes in whatever is not known; a method's call is told by its parentheses.
+    if let Some((dot, method)) = name.rmatch_indices('.').next().map(|(dot, _)| (dot, &name[dot + 1..]))
+        && let Some((word, _)) = method.split_once('(')
+        && method.ends_with(')')
+        && !word.is_empty()
+        && word.chars().all(is_word)
+    {
+        return unknown_attribute(&name[dot..]);
+    }
+    Ok(())
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+fn unknown_attribute<T>(text: &str) -> Result<T, PathError> {
+    refuse(format!(
+        "`{text}` has no path: there are .T .transpose() .real .imag .ravel() .flat .flatten(); for .astype('f4') \
+         write a/as/f4/row/42 by hand, for another form add its suffix to the path: a/row/42.npy"
+    ))
+}
+
+/// Takes an attribute that the tree knows off the front.
+fn attribute(text: &str) -> Option<(Step, &str)> {
+    let step = |known: &str| match known {
+        ".T" | ".transpose()" => Step::Transpose,
+        ".real" | ".imag" => Step::Field(known[1..].to_owned()),
+        _ => Step::Flatten,
+    };
+    [".T", ".transpose()", ".real", ".imag", ".ravel()", ".flatten()", ".flat"].into_iter().find_map(|known| {
+        let rest = text.strip_prefix(known)?;
+        let ends = known.ends_with(')') || !rest.starts_with(|next| is_word(next) || next == '(');
+        ends.then(|| (step(known), rest))
+    })
+}
+
+fn next_step(text: &str) -> Result<(Step, &str), PathError> {
+    if let Some(inner) = text.strip_prefix('[') {
+        let (items, rest) = split_items(inner)?;
+        return Ok((subscript(&items)?, rest));
+    }
+    if let Some(found) = attribute(text) {
+        return Ok(found);
+    }
+    if text.starts_with('.') {
+        return unknown_attribute(text);
+    }
+    if text.starts_with(|first: char| "+-*/%@&|^<>=!~".contains(first)) {
+        return refuse(format!("`{text}` is arithmetic, which has no path: ask for the path of each array"));
+    }
+    refuse(format!("`{text}` is not understood: after an array come [...], ['field'], .T, .real, .imag, .ravel()"))
+}
+
+/// Splits what follows a `[` at its commas, up to the `]` that closes it.
+fn split_items(text: &str) -> Result<(Vec<&str>, &str), PathError> {
+    let (mut items, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    let mut quote = None;
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match (quote, letter) {
+            (Some(_), '\\') => {
+                letters.next();
+            }
+            (Some(open), _) if open == letter => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '[' | '(' | '{') => depth += 1,
+            (None, ']') if depth == 0 => {
+                items.push(text[start..at].trim());
+                if items.len() > 1 && items.last() == Some(&"") {
+                    items.pop();
+                }
+                return Ok((items, &text[at + 1..]));
+            }
+            (None, ']' | ')' | '}') => depth = depth.saturating_sub(1),
+            (None, ',') if depth == 0 => {
+                items.push(text[start..at].trim());
+                start = at + 1;
+            }
+            (None, _) => {}
+        }
+    }
+    refuse(format!("`[{text}` has no closing bracket"))
+}
+
+fn subscript(items: &[&str]) -> Result<Step, PathError> {
+    if let &[only] = items
+        && let Some(name) = quoted(only)?
+    {
+        return Ok(Step::Field(name));
+    }
+    let items = items.iter().map(|text| item(text)).collect::<Result<Vec<Item>, _>>()?;
+    if items.iter().filter(|&item| *item == Item::Ellipsis).count() > 1 {
+        return refuse("`...` may stand once among the indices");
+    }
+    Ok(Step::Index(items))
+}
+
+/// The field's name, where the text is a quoted one.
+fn quoted(text: &str) -> Result<Option<String>, PathError> {
+    let mut letters = text.chars();
+    let Some(open @ ('\'' | '"')) = letters.next() else { return Ok(None) };
+    let mut name = String::new();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match letters.next() {
+                Some(escaped @ ('\\' | '\'' | '"')) => name.push(escaped),
+                _ => return refuse(format!("{text}: of the escapes only \\\\, \\' and \\\" are understood")),
+            },
+            _ if letter == open && letters.as_str().is_empty() => return Ok(Some(name)),
+            _ if letter == open => break,
+            _ => name.push(letter),
+        }
+    }
+    refuse(format!("{text} is not one quoted field name"))
+}
+
+fn item(text: &str) -> Result<Item, PathError> {
+    if text == "..." || text == "Ellipsis" {
+        return Ok(Item::Ellipsis);
+    }
+    if let Some(index) = integer(text) {
+        return Ok(Item::Index(index));
+    }
+    if text.starts_with(|first: char| first.is_ascii_digit() || "-+:N".contains(first))
+        && let Some(range) = slice(text)?
+    {
+        return Ok(range);
+    }
+    refuse(match text {
+        "" => "an index is missing between the brackets: write a number, a range, `...` or 'field'".to_owned(),
+        "None" | "newaxis" | "np.newaxis" | "numpy.newaxis" => {
+            format!("`{text}` has no path: a new axis changes no bytes, leave it out")
+        }
+        _ if text.starts_with('[') => {
+            format!(
+                "the list {text} has no path: ask for one path for each index, or use a range if they are evenly spaced"
+            )
+        }
+        _ if text.starts_with("slice(") => format!("`{text}` is not understood: write START:STOP:STEP"),
+        _ if text.starts_with(['\'', '"']) => "a field comes alone in its brackets: a['x'][3]".to_owned(),
+        _ if text.contains(['<', '>', '=', '!', '~', '&', '|']) || matches!(text, "True" | "False") => {
+            format!("the mask `{text}` has no path: only numbers, ranges and `...` select")
+        }
+        _ => format!("`{text}` is no index that has a path: write whole numbers, ranges, `...` or a quoted field name"),
+    })
+}
+
+/// A Python integer in decimal, as the names write it.
+fn integer(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = digits.trim_start();
+    if !digits.split('_').all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    let digits = digits.replace('_', "");
+    Some(match digits.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => format!("{sign}{digits}"),
+    })
+}
+
+/// A Python slice, as the names write it; nothing where the text is none.
+fn slice(text: &str) -> Result<Option<Item>, PathError> {
+    let mut parts = Vec::new();
+    for part in text.split(':').map(str::trim) {
+        match part {
+            "" | "None" => parts.push(String::new()),
+            _ => match integer(part) {
+                Some(number) => parts.push(number),
+                None => return Ok(None),
+            },
+        }
+    }
+    let (start, stop, step) = match parts.as_slice() {
+        [start, stop] => (start, stop, ""),
+        [start, stop, step] => (start, stop, step.as_str()),
+        _ => return Ok(None),
+    };
+    Ok(Some(match step {
+        "0" => return refuse(format!("`{text}`: the step of a range cannot be 0")),
+        "" | "1" if matches!(start.as_str(), "" | "0") && stop.is_empty() => Item::Whole,
+        "" | "1" => Item::Range(format!("{start}:{stop}")),
+        _ => Item::Range(format!("{start}:{stop}:{step}")),
+    }))
+}

@@ -1,0 +1,380 @@
+//! The bytes of array files: gathered, scattered, lent and synced.
+//!
+//! A [`File`] is one open array file. It pins a descriptor; its mapping is made when bytes are first asked for
+//! and may be let go at any time, when the [`Store`] has more mappings, or more bytes mapped, than its [`Limits`]
+//! allow. Files are mapped in windows, so no file is too large.
+//!
+//! Three rules hold everywhere:
+//!
+//! 1. What lies past the end of the file is EIO, exact to the byte: the length is asked before each access, and
+//!    a fault during the access is caught (see `sys`).
+//! 2. A store that faults inside the file is tried again with `pwrite(2)`, which either succeeds or tells why not
+//!    (ENOSPC on a full disk).
+//! 3. A file that was written is synced before its descriptor is let go, and the first error of a write sticks to
+//!    the file: every handle hears of it at its next fsync or close.
+//!
+//! Where a file cannot be mapped (some network and FUSE file systems), `pread(2)` and `pwrite(2)` take over.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::{Errno, Result, retry_on_intr};
+
+mod copy;
+mod sync;
+pub use copy::{gather, read, write};
+pub use sync::sync;
+mod sys;
+mod tile;
+
+/// `f_type` of tmpfs, from statfs(2).
+const TMPFS: u64 = 0x0102_1994;
+
+/// How much may be mapped at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Number of mappings.
+    pub maps: usize,
+    /// Bytes mapped.
+    pub bytes: u64,
+    /// Bytes of the largest window of a file; a multiple of the page size.
+    pub window: u64,
+}
+
+impl Default for Limits {
+    /// A quarter of the kernel's default for mappings (`vm.max_map_count`, 65 530), and of the 47 bits of addresses.
+    fn default() -> Limits {
+        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40 }
+    }
+}
+
+/// What the store has done so far.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Windows that were sent straight from the mapping.
+    pub borrowed: AtomicU64,
+    /// Windows that were gathered into a buffer.
+    pub gathered: AtomicU64,
+    /// Bytes copied in user space, reading.
+    pub bytes_gathered: AtomicU64,
+    /// Bytes copied into mappings.
+    pub bytes_scattered: AtomicU64,
+    /// Accesses that faulted, or lay past the end of a file.
+    pub faults: AtomicU64,
+    /// Mappings made.
+    pub maps: AtomicU64,
+    /// Prefetches of pages that were not in memory.
+    pub prefetches: AtomicU64,
+}
+
+/// All mappings of a process, kept within limits.
+#[derive(Debug, Default)]
+pub struct Store {
+    limits: Limits,
+    held: Mutex<Held>,
+    /// The open files, so that each is open once and its write errors reach everybody.
+    files: Mutex<HashMap<FileId, Weak<File>>>,
+    /// What was done.
+    pub counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    bytes: u64,
+    /// Oldest first.
+    windows: std::collections::VecDeque<Window>,
+}
+
+/// One mapping that exists: whose, and which. Invariant: the file has it among its windows, too, or is about to let
+/// it go.
+#[derive(Debug)]
+struct Window {
+    file: Weak<File>,
+    map: Weak<sys::Map>,
+    bytes: u64,
+}
+
+/// Identity of a file: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// `st_dev`
+    pub device: u64,
+    /// `st_ino`
+    pub inode: u64,
+}
+
+/// An open array file.
+#[derive(Debug)]
+pub struct File {
+    id: FileId,
+    store: Arc<Store>,
+    readable: OwnedFd,
+    writable: OnceLock<OwnedFd>,
+    /// The length of a block device, which `fstat(2)` does not tell.
+    fixed_len: Option<u64>,
+    /// Whether it lies in memory (tmpfs): there, reading a hole through a mapping would fill it.
+    in_memory: bool,
+    /// The mapped windows, few of them.
+    windows: RwLock<Vec<(u64, Arc<sys::Map>)>>,
+    unmappable: AtomicBool,
+    dirty: AtomicBool,
+    /// The last write error: a counter of errors above, the errno below.
+    error: AtomicU64,
+}
+
+/// Locks, also after a panic elsewhere: what these locks guard is whole after each statement.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// A store within limits.
+    pub fn new(limits: Limits) -> Arc<Store> {
+        Arc::new(Store { limits, ..Store::default() })
+    }
+
+    /// Takes a file over that was opened for reading; one that is open already is shared.
+    ///
+    /// # Errors
+    /// What `fstat(2)` answers; EINVAL if it is neither a regular file nor a block device.
+    pub fn file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        let stat = rustix::fs::fstat(&readable)?;
+        let id = FileId { device: stat.st_dev, inode: stat.st_ino };
+        let mut files = lock(&self.files);
+        if let Some(file) = files.get(&id).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
+        let fixed_len = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => None,
+            FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
+            _ => return Err(Errno::INVAL),
+        };
+        let in_memory = rustix::fs::fstatfs(&readable).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
+        // Readahead would bring pages in that nobody asked for. Where advice is not taken, reads are the same.
+        let _ = rustix::fs::fadvise(&readable, 0, None, rustix::fs::Advice::Random);
+        let file = Arc::new(File {
+            id,
+            store: self.clone(),
+            readable,
+            writable: OnceLock::new(),
+            fixed_len,
+            in_memory,
+            windows: RwLock::default(),
+            unmappable: AtomicBool::new(false),
+            dirty: AtomicBool::new(false),
+            error: AtomicU64::new(0),
+        });
+        files.insert(id, Arc::downgrade(&file));
+        Ok(file)
+    }
+
+    /// Bytes of files that are mapped, and the number of mappings.
+    pub fn mapped(&self) -> (u64, usize) {
+        let held = lock(&self.held);
+        (held.bytes, held.windows.len())
+    }
+
+    /// Notes a new mapping, in place of an `old` one if there was one, and returns the oldest where there are
+    /// too many: they are to be let go.
+    fn admit(&self, window: Window, old: Option<&Arc<sys::Map>>) -> Vec<Window> {
+        let mut evicted = Vec::new();
+        let mut held = lock(&self.held);
+        if let Some(old) = old
+            && let Some(at) = held.windows.iter().position(|other| other.map.as_ptr() == Arc::as_ptr(old))
+            && let Some(old) = held.windows.remove(at)
+        {
+            held.bytes -= old.bytes;
+        }
+        held.bytes += window.bytes;
+        held.windows.push_back(window);
+        while held.windows.len() > self.limits.maps || held.bytes > self.limits.bytes && held.windows.len() > 1 {
+            let Some(oldest) = held.windows.pop_front() else { break };
+            held.bytes -= oldest.bytes;
+            evicted.push(oldest);
+        }
+        evicted
+    }
+
+    /// Forgets a file that is gone, and its mappings.
+    fn dismiss(&self, file: &File) {
+        {
+            let mut files = lock(&self.files);
+            // The same inode may have been opened anew meanwhile.
+            if files.get(&file.id).is_some_and(|known| std::ptr::eq(known.as_ptr(), file)) {
+                files.remove(&file.id);
+            }
+        }
+        let windows = file.windows.read().unwrap_or_else(PoisonError::into_inner);
+        if windows.is_empty() {
+            return;
+        }
+        let mut held = lock(&self.held);
+        held.windows.retain(|window| std::ptr::from_ref(file) != window.file.as_ptr());
+        held.bytes = held.windows.iter().map(|window| window.bytes).sum();
+    }
+
+    fn fault(&self) {
+        self.counters.faults.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl File {
+    /// Which file this is.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// A descriptor open for reading.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.readable.as_fd()
+    }
+
+    /// Its length in bytes, now.
+    ///
+    /// # Errors
+    /// What `fstat(2)` answers.
+    pub fn len(&self) -> Result<u64> {
+        match self.fixed_len {
+            Some(len) => Ok(len),
+            None => Ok(rustix::fs::fstat(&self.readable)?.st_size as u64),
+        }
+    }
+
+    /// Whether it holds no byte.
+    ///
+    /// # Errors
+    /// What `fstat(2)` answers.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// A descriptor open for writing, opened the first time that it is needed.
+    ///
+    /// # Errors
+    /// What `open(2)` answers: EACCES, EROFS, EPERM.
+    pub fn writable(&self) -> Result<BorrowedFd<'_>> {
+        if self.writable.get().is_none() {
+            // The same inode, whatever its name is by now.
+            let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.readable));
+            let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+            let opened = retry_on_intr(|| rustix::fs::open(name.as_str(), flags, Mode::empty()))?;
+            let _ = rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::Random);
+            // Another thread may have been quicker: then its descriptor serves, and this one goes.
+            let _ = self.writable.set(opened);
+        }
+        self.writable.get().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// The mapping of the window in which byte `offset` lies, and the byte of the file at which it starts.
+    fn map(self: &Arc<File>, offset: u64, end: u64, writable: bool) -> Result<(Arc<sys::Map>, u64)> {
+        let size = self.store.limits.window;
+        let number = offset / size;
+        let start = number * size;
+        let needed = (end.min(start + size) - start) as usize;
+        let usable = |map: &sys::Map| map.len() >= needed && (map.is_writable() || !writable);
+        {
+            let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, map)) = windows.iter().find(|(n, map)| *n == number && usable(map)) {
+                return Ok((map.clone(), start));
+            }
+        }
+        let len = (self.len()?.max(end).min(start + size) - start) as usize;
+        let made = if writable {
+            sys::Map::new(self.writable()?, start, len, true)
+        } else {
+            // Writable where that is known to be wanted, so that a write need not map it anew; but a file may have lost
+            // the permission since it was opened (sealed, or made append-only).
+            let both = self.writable.get().and_then(|file| sys::Map::new(file, start, len, true).ok());
+            both.map_or_else(|| sys::Map::new(self.fd(), start, len, false), Ok)
+        };
+        let map = Arc::new(made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?);
+        self.store.counters.maps.fetch_add(1, Ordering::Relaxed);
+        let evicted = {
+            // Locked until the mapping is noted, or another thread that maps the same window would not find it there.
+            let mut windows = self.windows.write().unwrap_or_else(PoisonError::into_inner);
+            let old = windows.iter().position(|(n, _)| *n == number).map(|at| windows.swap_remove(at).1);
+            windows.push((number, map.clone()));
+            let window = Window { file: Arc::downgrade(self), map: Arc::downgrade(&map), bytes: len as u64 };
+            self.store.admit(window, old.as_ref())
+        };
+        for window in evicted {
+            if let Some(file) = window.file.upgrade() {
+                let mut windows = file.windows.write().unwrap_or_else(PoisonError::into_inner);
+                windows.retain(|(_, map)| Arc::as_ptr(map) != window.map.as_ptr());
+            }
+        }
+        Ok((map, start))
+    }
+
+    /// As [`File::map`], or nothing where the file cannot be mapped.
+    fn try_map(self: &Arc<File>, offset: u64, end: u64, writable: bool) -> Result<Option<(Arc<sys::Map>, u64)>> {
+        if self.unmappable.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match self.map(offset, end, writable) {
+            Ok(found) => Ok(Some(found)),
+            // For now there is no room for another mapping.
+            Err(Errno::NOMEM) => Ok(None),
+            Err(Errno::NODEV | Errno::OPNOTSUPP | Errno::INVAL | Errno::OVERFLOW) => {
+                self.unmappable.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the modification time to now, as a write does; stores into a mapping do it only now and then.
+    ///
+    /// # Errors
+    /// What `utimensat(2)` answers.
+    pub fn touch(&self) -> Result<()> {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let fd = self.writable()?;
+        match rustix::fs::futimens(fd, &Timestamps { last_access: same, last_modification: now }) {
+            // Only the owner may set one of the times; whoever may write may set both.
+            Err(Errno::PERM | Errno::ACCESS) => {
+                rustix::fs::futimens(fd, &Timestamps { last_access: now, last_modification: now })
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether it was written since it was last synced as a whole.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Acquire)
+    }
+
+    /// The last write error, as a mark: a mark that differs from an earlier one means a new error.
+    pub fn error_mark(&self) -> u64 {
+        self.error.load(Ordering::Acquire)
+    }
+
+    /// The error that a mark stands for.
+    pub fn error_of(mark: u64) -> Errno {
+        Errno::from_raw_os_error((mark & 0xffff_ffff) as i32)
+    }
+
+    fn record_error(&self, error: Errno) {
+        let _ = self.error.fetch_update(Ordering::AcqRel, Ordering::Acquire, |mark| {
+            Some((((mark >> 32) + 1) << 32) | error.raw_os_error() as u64)
+        });
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if self.is_dirty()
+            && let Err(error) = self.sync_all()
+        {
+            log::error!("device {} inode {}: writing back failed: {error}", self.id.device, self.id.inode);
+        }
+        self.store.dismiss(self);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! Copies between views and buffers.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::io::{Errno, Result, retry_on_intr};
+
+use super::tile::Batch;
+use super::{File, sys};
+use crate::runs::{Run, View};
+
+thread_local! {
+    /// Where strided windows are gathered: one buffer for each thread, kept for the next request.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The file of a run; `None` is the fill value.
+fn file_of(files: &[Arc<File>], piece: u32) -> Result<&Arc<File>> {
+    files.get(piece as usize).ok_or(Errno::IO)
+}
+
+/// Hands the bytes of a window of a view to `sink`: straight from the mapping where they are contiguous,
+/// gathered once into a buffer of the thread where not. `files` are the pieces of the array, `fill` is an element
+/// for pieces that do not exist (zeros where it is empty).
+///
+/// # Errors
+/// EIO for bytes past the end of a file, or that cannot be read. The sink is not called then.
+pub fn read<R>(
+    files: &[Arc<File>],
+    fill: &[u8],
+    view: &View,
+    window: Range<u64>,
+    sink: impl FnOnce(&[u8]) -> R,
+) -> Result<R> {
+    if let Some((piece, bytes)) = view.contiguous(window.clone()) {
+        let file = file_of(files, piece)?;
+        if bytes.end > file.len()? {
+            file.store.fault();
+            return Err(Errno::IO);
+        }
+        if let Some((map, start)) = file.map_for_reading(&bytes)? {
+            let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
+            prefetch(file, &map, offset, len);
+            file.store.counters.borrowed.fetch_add(1, Ordering::Relaxed);
+            return Ok(sink(map.borrow(offset, len)));
+        }
+    }
+    let len = (window.end.min(view.len()).saturating_sub(window.start)) as usize;
+    if len == 0 {
+        return Ok(sink(&[]));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        gather(files, fill, view, window, &mut buffer[..len])?;
+        Ok(sink(&buffer[..len]))
+    })
+}
+
+/// Copies a window of a view into a buffer of the window's length, clipped to the view.
+///
+/// # Errors
+/// EIO for bytes past the end of a file, or that cannot be read.
+pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+    let mut lens = Lens::default();
+    prefetch_runs(files, view, window.clone());
+    let mut done = 0;
+    let mut runs = view.runs(window).peekable();
+    while let Some(run) = runs.next() {
+        let bytes = (run.length * run.count) as usize;
+        let file = match run.piece {
+            Some(piece) => file_of(files, piece)?,
+            None => {
+                fill_with(&mut buffer[done..done + bytes], fill, &run);
+                done += bytes;
+                continue;
+            }
+        };
+        let len = lens.of(run.piece.unwrap_or(0), file)?;
+        let mut batch = Batch::new(run);
+        while let Some(next) = runs.next_if(|next| batch.continues_with(next)) {
+            batch.push(next);
+        }
+        let target = &mut buffer[done..done + bytes * batch.runs().len()];
+        done += target.len();
+        if !batch.gather(file, len, target)? {
+            for (run, target) in batch.runs().iter().zip(target.chunks_exact_mut(bytes)) {
+                file.gather_run(run, len, target)?;
+            }
+        }
+    }
+    if let Some(file) = files.first() {
+        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
+        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Copies `data` into a view from byte `at` on, and returns how many bytes were written: all, or those before the
+/// place where it failed. A write to pieces that do not exist is EROFS.
+///
+/// # Errors
+/// If not even one byte could be written: ENOSPC, EIO, what `pwrite(2)` answers.
+pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<usize> {
+    let mut lens = Lens::default();
+    let mut done = 0;
+    for run in view.runs(at..at + data.len() as u64) {
+        let bytes = (run.length * run.count) as usize;
+        let outcome = match run.piece {
+            None => Err((0, Errno::ROFS)),
+            Some(piece) => match file_of(files, piece).and_then(|file| Ok((file, lens.of(piece, file)?))) {
+                Ok((file, len)) => file.scatter_run(&run, len, &data[done..done + bytes]),
+                Err(error) => Err((0, error)),
+            },
+        };
+        match outcome {
+            Ok(()) => done += bytes,
+            Err((written, _)) if done + written > 0 => return Ok(done + written),
+            Err((_, error)) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// The lengths of the files of one request, asked once each: mostly there is one.
+#[derive(Default)]
+struct Lens {
+    last: Option<(u32, u64)>,
+}
+
+impl Lens {
+    fn of(&mut self, piece: u32, file: &File) -> Result<u64> {
+        match self.last {
+            Some((known, len)) if known == piece => Ok(len),
+            _ => {
+                let len = file.len()?;
+                self.last = Some((piece, len));
+                Ok(len)
+            }
+        }
+    }
+}
+
+/// Blocks of the fill element: of all of it, or of a field's part of it, which every block shows anew.
+fn fill_with(target: &mut [u8], fill: &[u8], run: &Run) {
+    if fill.is_empty() {
+        target.fill(0);
+        return;
+    }
+    for (k, block) in target.chunks_exact_mut(run.length as usize).enumerate() {
+        let phase = run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) as usize;
+        block.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
+    }
+}
+
+impl File {
+    /// The mapping in which a range of bytes lies as a whole, and the byte at which it starts. Nothing where there is none, or
+    /// where reading should leave it alone: see `in_memory`.
+    pub(super) fn map_for_reading(self: &Arc<File>, bytes: &Range<u64>) -> Result<Option<(Arc<sys::Map>, u64)>> {
+        let Some((map, start)) = self.try_map(bytes.start, bytes.end, false)? else { return Ok(None) };
+        let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
+        if bytes.end - start > map.len() as u64 || (self.in_memory && !map.is_resident(offset, len)) {
+            return Ok(None);
+        }
+        Ok(Some((map, start)))
+    }
+
+    fn gather_run(self: &Arc<File>, run: &Run, file_len: u64, target: &mut [u8]) -> Result<()> {
+        let reach = run.reach();
+        if reach.end > file_len {
+            self.store.fault();
+            return Err(Errno::IO);
+        }
+        if let Some((map, start)) = self.map_for_reading(&reach)? {
+            let offset = (run.offset - start) as usize;
+            if map.gather(target, offset, run.length as usize, run.stride, run.count as usize).is_ok() {
+                return Ok(());
+            }
+            self.store.fault();
+        }
+        // Block by block: where windows of the file meet, and where a mapping faults, to learn whether reading does, too.
+        self.each_part(run, |part, at| {
+            let target = &mut target[at..at + part.length as usize];
+            let mapped = self.map_for_reading(&part.reach())?;
+            let copied =
+                mapped.map(|(map, start)| map.gather(target, (part.offset - start) as usize, target.len(), 0, 1));
+            if copied == Some(Ok(())) { Ok(()) } else { read_exact(self.fd(), target, part.offset) }
+        })
+    }
+
+    fn scatter_run(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> std::result::Result<(), (usize, Errno)> {
+        let Range { start: low, end: high } = run.reach();
+        self.dirty.store(true, Ordering::Release);
+        // Bytes past the end are no part of the file: storing them would lose them, writing would make it grow.
+        if high <= file_len
+            && let Some((map, start)) = self.try_map(low, high, true).map_err(|error| (0, error))?
+            && high - start <= map.len() as u64
+            && !is_overwriting_cold_pages(&map, run, start)
+        {
+            let offset = (run.offset - start) as usize;
+            self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
+            return match map.scatter(data, offset, run.length as usize, run.stride, run.count as usize) {
+                Ok(()) => Ok(()),
+                Err(fault) => {
+                    self.store.fault();
+                    self.write_rest(run, data, fault.done)
+                }
+            };
+        }
+        self.write_rest(run, data, 0)
+    }
+
+    /// Writes what a mapping did not take, from byte `done` of the run on, with `pwrite(2)`.
+    fn write_rest(self: &Arc<File>, run: &Run, data: &[u8], done: usize) -> std::result::Result<(), (usize, Errno)> {
+        let mut written = done;
+        let outcome = self.each_part(run, |part, at| {
+            let end = at + part.length as usize;
+            if end <= done {
+                return Ok(());
+            }
+            let skip = done.saturating_sub(at);
+            let (data, offset) = (&data[at + skip..end], part.offset + skip as u64);
+            let there = self.len()?.saturating_sub(offset).min(data.len() as u64) as usize;
+            write_exact(self.writable()?, &data[..there], offset, &mut written)?;
+            if there < data.len() {
+                self.store.fault();
+                return Err(Errno::IO);
+            }
+            Ok(())
+        });
+        outcome.map_err(|error| (written, error))
+    }
+
+    /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
+    fn each_part(&self, run: &Run, mut each: impl FnMut(Run, usize) -> Result<()>) -> Result<()> {
+        let mut at = 0;
+        for block in 0..run.count {
+            let mut offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(block as i64));
+            let end = offset + run.length;
+            while offset < end {
+                let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
+                let length = cut - offset;
+                each(Run { piece: run.piece, offset, length, stride: length as i64, count: 1 }, at)?;
+                at += length as usize;
+                offset = cut;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A store into a page that is not in memory reads it from the disk first, even where all of it is overwritten;
+/// `pwrite(2)` of whole pages does not.
+fn is_overwriting_cold_pages(map: &sys::Map, run: &Run, start: u64) -> bool {
+    let page = sys::page_size() as u64;
+    let whole = run.offset.next_multiple_of(page)..(run.offset + run.length) / page * page;
+    run.count == 1
+        && whole.start < whole.end
+        && !map.is_resident((whole.start - start) as usize, (whole.end - whole.start) as usize)
+}
+
+fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
+    while !target.is_empty() {
+        let count = retry_on_intr(|| rustix::io::pread(fd, &mut *target, offset))?;
+        if count == 0 {
+            return Err(Errno::IO);
+        }
+        offset += count as u64;
+        target = &mut target[count..];
+    }
+    Ok(())
+}
+
+/// Counts in `written` what was written, be it all or not.
+fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
+    while !data.is_empty() {
+        let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
+        if count == 0 {
+            return Err(Errno::NOSPC);
+        }
+        *written += count;
+        offset += count as u64;
+        data = &data[count..];
+    }
+    Ok(())
+}
+
+/// Asks for the pages of a contiguous window, if they are not all in memory: with random access advised, the kernel
+/// would otherwise read them one by one.
+fn prefetch(file: &File, map: &sys::Map, offset: usize, len: usize) {
+    if len > sys::page_size() && !map.is_resident(offset, len) {
+        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
+        // Advice that is not taken costs only time.
+        let _ = map.will_need(offset, len);
+    }
+}
+
+/// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
+/// of them decides, because asking for pages that are there costs more than the copy.
+fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
+    let Some(file) = files.first().filter(|_| is_cold(files, view, window.clone())) else { return };
+    file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
+    let page = sys::page_size() as u64;
+    for run in view.runs(window) {
+        let Some((map, start)) = mapped_run(files, &run) else { continue };
+        let (reach, length) = (run.reach(), run.length as usize);
+        // Advice that is not taken costs only time.
+        if run.stride.unsigned_abs() <= page {
+            let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
+        } else {
+            (0..run.count).for_each(|k| drop(map.will_need((run.block(k) - start) as usize, length)));
+        }
+    }
+}
+
+/// Looks at the pages of a few runs, ever further apart, and of the first at some of its blocks.
+fn is_cold(files: &[Arc<File>], view: &View, window: Range<u64>) -> bool {
+    const PROBES: u64 = 4;
+    let mut next = 0;
+    for (number, run) in view.runs(window).enumerate() {
+        if number < next {
+            continue;
+        }
+        let Some((map, start)) = mapped_run(files, &run) else { continue };
+        let probes = if number == 0 && run.count > 1 { PROBES } else { 1 };
+        let block = |probe: u64| (run.block((run.count - 1) * probe / probes) - start) as usize;
+        if !(0..=probes).all(|probe| map.is_resident(block(probe), run.length as usize)) {
+            return true;
+        }
+        next = 2 * number + 1;
+    }
+    false
+}
+
+/// The mapping in which a run lies, if that is one, and the byte of the file at which it starts.
+fn mapped_run(files: &[Arc<File>], run: &Run) -> Option<(Arc<sys::Map>, u64)> {
+    let file = files.get(run.piece? as usize)?;
+    let reach = run.reach();
+    let (map, start) = file.try_map(reach.start, reach.end, false).ok()??;
+    (reach.end - start <= map.len() as u64).then_some((map, start))
+}

@@ -1,0 +1,143 @@
+//! Making writes durable: one view's, or a whole file's.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::io::{Errno, Result};
+
+use super::{File, sys};
+use crate::runs::View;
+
+/// So many ranges are synced one by one. Each such call is a commit of the file system's journal.
+const FEW: usize = 8;
+
+/// Makes the bytes of a window of a view durable, and does not write the rest of the files for it. `extent` are the bytes
+/// among which the view lies, if it lies in one file.
+///
+/// A window in few pieces is synced piece by piece. One in many (a column) has the writing of its pages started
+/// for all of them, then waited for, and is then committed by syncing the first of them: that writes the file
+/// system's journal and flushes the disk. One that touches most pages of its extent is synced as that extent.
+///
+/// # Errors
+/// What `msync(2)` answers. The error then sticks to the file.
+pub fn sync(files: &[Arc<File>], view: &View, window: Range<u64>, extent: Range<u64>) -> Result<()> {
+    let ranges = || Ranges { runs: view.runs(window.clone()), current: None, pending: None };
+    let most = (extent.end - extent.start) / sys::page_size() as u64 / 2;
+    for (number, file) in files.iter().enumerate() {
+        let mine = || ranges().filter(|(piece, _)| *piece as usize == number).map(|(_, range)| range);
+        let outcome = if mine().nth(FEW).is_none() {
+            mine().try_for_each(|range| file.sync_range(range))
+        } else if usize::try_from(most).is_ok_and(|most| mine().nth(most).is_some()) {
+            file.sync_range(extent.clone())
+        } else {
+            file.sync_many(mine)
+        };
+        outcome.inspect_err(|&error| file.record_error(error))?;
+    }
+    Ok(())
+}
+
+impl File {
+    /// Makes everything durable that was written to the file.
+    ///
+    /// # Errors
+    /// What `fdatasync(2)` answers. The error then sticks to the file.
+    pub fn sync_all(&self) -> Result<()> {
+        let Some(fd) = self.writable.get() else { return Ok(()) };
+        self.dirty.store(false, Ordering::Release);
+        rustix::fs::fdatasync(fd).inspect_err(|&error| {
+            self.dirty.store(true, Ordering::Release);
+            self.record_error(error);
+        })
+    }
+
+    fn sync_range(self: &Arc<File>, range: Range<u64>) -> Result<()> {
+        let mut offset = range.start;
+        while offset < range.end {
+            let Some((map, start)) = self.try_map(offset, range.end, false)? else {
+                return rustix::fs::fdatasync(self.fd());
+            };
+            let end = range.end.min(start + map.len() as u64);
+            if end <= offset {
+                return Err(Errno::IO);
+            }
+            map.sync((offset - start) as usize, (end - offset) as usize)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            offset = end;
+        }
+        Ok(())
+    }
+
+    fn sync_many<I: Iterator<Item = Range<u64>>>(self: &Arc<File>, ranges: impl Fn() -> I) -> Result<()> {
+        let fd = self.fd();
+        for wait in [false, true] {
+            for range in ranges() {
+                let answer = sys::sync_file_range(fd, range.start, range.end - range.start, wait);
+                if let Err(error) = answer {
+                    let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                    // A file system that knows no such call syncs the file as a whole.
+                    if matches!(error, Errno::NOSYS | Errno::SPIPE | Errno::INVAL | Errno::OPNOTSUPP) {
+                        return rustix::fs::fdatasync(fd);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        ranges().next().map_or(Ok(()), |range| self.sync_range(range))
+    }
+}
+
+/// The pages of a view, as ranges of bytes of its files; neighbours that touch are one.
+struct Ranges<'a> {
+    runs: crate::runs::Runs<'a>,
+    current: Option<(crate::runs::Run, u64)>,
+    pending: Option<(u32, Range<u64>)>,
+}
+
+impl Ranges<'_> {
+    /// The next block's pages, not yet joined with their neighbours.
+    fn next_block(&mut self) -> Option<(u32, Range<u64>)> {
+        let page = sys::page_size() as u64;
+        loop {
+            let Some((run, done)) = &mut self.current else {
+                let run = self.runs.next()?;
+                self.current = Some((run, 0));
+                continue;
+            };
+            let Some(piece) = run.piece.filter(|_| *done < run.count) else {
+                self.current = None;
+                continue;
+            };
+            let (low, high) = if run.stride.unsigned_abs() <= page {
+                *done = run.count;
+                let reach = run.reach();
+                (reach.start, reach.end)
+            } else {
+                let offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(*done as i64));
+                *done += 1;
+                (offset, offset + run.length)
+            };
+            return Some((piece, low / page * page..high.next_multiple_of(page)));
+        }
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = (u32, Range<u64>);
+
+    fn next(&mut self) -> Option<(u32, Range<u64>)> {
+        let (piece, mut range) = self.pending.take().or_else(|| self.next_block())?;
+        loop {
+            match self.next_block() {
+                Some((same, next)) if same == piece && next.start <= range.end && next.end >= range.start => {
+                    range = range.start.min(next.start)..range.end.max(next.end);
+                }
+                other => {
+                    self.pending = other;
+                    return Some((piece, range));
+                }
+            }
+        }
+    }
+}

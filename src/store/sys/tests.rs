@@ -1,0 +1,121 @@
+//! The copy loops against a loop over bytes, and their behaviour at a fault.
+
+use std::fs::File;
+use std::io::Write;
+
+use super::*;
+
+/// A mapped temporary file whose byte `i` is `i * 7 + i / 256`.
+fn mapped(len: usize) -> (File, Map, Vec<u8>) {
+    let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&bytes).unwrap();
+    let map = Map::new(&file, 0, len, true).unwrap();
+    (file, map, bytes)
+}
+
+#[test]
+fn plain_copies_move_every_byte_at_every_alignment() {
+    let (_file, map, bytes) = mapped(4096);
+    for offset in 0..17 {
+        for len in (0..100).chain([255, 256, 1000]) {
+            for shift in 0..9 {
+                let mut buffer = vec![0xee; len + shift + 1];
+                map.gather(&mut buffer[shift..shift + len], offset, len, 0, 1).unwrap();
+                assert_eq!(buffer[shift..shift + len], bytes[offset..offset + len]);
+                assert_eq!(buffer[shift + len], 0xee);
+
+                let data: Vec<u8> = (0..len + shift).map(|i| (i * 3 + 1) as u8).collect();
+                map.scatter(&data[shift..], offset, len, 0, 1).unwrap();
+                assert_eq!(map.borrow(offset, len), &data[shift..]);
+                assert_eq!(map.borrow(offset + len, 8), &bytes[offset + len..offset + len + 8]);
+                map.scatter(&bytes[offset..offset + len], offset, len, 0, 1).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn strided_copies_move_the_blocks_and_nothing_else() {
+    let (_file, map, bytes) = mapped(16384);
+    for length in [1, 2, 3, 4, 5, 8, 12, 16, 24, 31] {
+        for stride in [-64i64, -37, -31, 31, 32, 61, 100] {
+            for count in [1, 2, 3, 50] {
+                let offset = 8000;
+                let start = |k: i64| (offset as i64 + stride * k) as usize;
+                let expected: Vec<u8> =
+                    (0..count).flat_map(|k| bytes[start(k)..start(k) + length].iter().copied()).collect();
+                let mut buffer = vec![0; length * count as usize];
+                map.gather(&mut buffer, offset, length, stride, count as usize).unwrap();
+                assert_eq!(buffer, expected, "length {length} stride {stride}");
+
+                let data: Vec<u8> = buffer.iter().map(|byte| !byte).collect();
+                let mut changed = bytes.clone();
+                for k in 0..count {
+                    let from = k as usize * length;
+                    changed[start(k)..start(k) + length].copy_from_slice(&data[from..from + length]);
+                }
+                map.scatter(&data, offset, length, stride, count as usize).unwrap();
+                assert!(map.borrow(0, 16384) == changed);
+                map.scatter(&bytes, 0, 16384, 0, 1).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_stops_where_the_file_was_truncated() {
+    let page = page_size();
+    let (file, map, bytes) = mapped(4 * page);
+    file.set_len(2 * page as u64).unwrap();
+    let mut buffer = vec![0; 3 * page];
+    // The loop moves up to 32 bytes a turn, and counts whole turns.
+    let there = 2 * page - 5;
+    let Err(Fault { done }) = map.gather(&mut buffer, 5, 3 * page, 0, 1) else { panic!("no fault") };
+    assert!((there - 31..=there).contains(&done), "{done}");
+    assert_eq!(buffer[..done], bytes[5..5 + done]);
+    let Err(Fault { done }) = map.scatter(&buffer, 5, 3 * page, 0, 1) else { panic!("no fault") };
+    assert!((there - 31..=there).contains(&done), "{done}");
+    // Elements of every size, forwards and backwards, and blocks of an odd size.
+    for length in [1, 2, 4, 8, 16, 24] {
+        let count = 4 * page / 64;
+        let mut buffer = vec![0; length * count];
+        let half = length * count / 2;
+        assert_eq!(map.gather(&mut buffer, 0, length, 64, count), Err(Fault { done: half }), "length {length}");
+        assert_eq!(map.scatter(&buffer, 0, length, 64, count), Err(Fault { done: half }));
+        assert_eq!(map.gather(&mut buffer, 4 * page - 64, length, -64, count), Err(Fault { done: 0 }));
+    }
+    // The file grows again, and so the same mapping serves again.
+    file.set_len(4 * page as u64).unwrap();
+    map.gather(&mut buffer, 5, 3 * page, 0, 1).unwrap();
+    assert!(buffer[there..].iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn a_mapping_tells_which_pages_are_in_memory() {
+    let (_file, map, _bytes) = mapped(64 * page_size());
+    assert!(map.is_resident(10, 63 * page_size()), "just written, so in memory");
+    map.will_need(3, 10 * page_size()).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "blocks outside of the mapping")]
+fn a_copy_never_leaves_the_mapping() {
+    let (_file, map, _bytes) = mapped(4096);
+    let _ = map.gather(&mut [0; 16], 8, 8, -16, 2);
+}
+
+#[test]
+fn a_foreign_sigbus_still_ends_the_process() {
+    // A child, started from this very test, faults outside of the copy loops.
+    if std::env::var_os("AFBFS_TEST_FAULT").is_some() {
+        let (file, map, _bytes) = mapped(2 * page_size());
+        file.set_len(0).unwrap();
+        println!("{}", map.borrow(0, 1)[0]);
+        return;
+    }
+    let test = "store::sys::tests::a_foreign_sigbus_still_ends_the_process";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = child.args([test, "--exact", "--nocapture"]).env("AFBFS_TEST_FAULT", "1").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(libc::SIGBUS));
+}

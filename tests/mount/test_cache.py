@@ -1,0 +1,176 @@
+"""What the kernel keeps or reads by itself: `--cache pages`, whole files passed through, dirty pages of mappings."""
+
+import mmap
+import os
+import resource
+
+import numpy as np
+import pytest
+
+from harness import eventually, mounted, needs_root, refused
+from oracle import check_view, save_random
+
+PAGE = mmap.PAGESIZE
+
+
+@pytest.fixture
+def grid(source, rng):
+    return save_random(source / "a.npy", rng, "<f8", (64, 1024))
+
+
+@pytest.fixture
+def whole(source, rng):
+    """A raw file whose `data` is the file itself."""
+    path = source / "w_512x64_float32.raw"
+    path.write_bytes(rng.bytes(512 * 64 * 4))
+    return path
+
+
+def reads(mnt):
+    return mnt.stats()["reads"]
+
+
+def test_a_write_is_not_undone_by_dirty_pages_of_another_view(grid, rng):
+    rows, whole = grid.view(), grid.view()
+    with mounted(grid.path.parent) as mnt, mnt.open("a/data", os.O_RDWR) as fd:
+        with mmap.mmap(fd, 0) as mapping:
+            for row in range(8):
+                at = row * 8192
+                stored, written = rng.bytes(8), rng.bytes(16)
+                mapping[at : at + 8] = stored
+                grid.write(whole.at("data"), at, stored)
+                with mnt.open(f"a/row/{row}", os.O_WRONLY) as other:
+                    assert os.pwrite(other, written, 8) == 16
+                grid.write(rows.row(row), 8, written)
+                assert mapping[at : at + 24] == stored + written
+            mapping.flush()
+            assert not grid.differs()
+        assert not grid.differs()
+
+
+def test_copies_are_not_undone_by_dirty_pages_either(grid, rng):
+    with mounted(grid.path.parent) as mnt, mnt.open("a/data", os.O_RDWR) as fd, mmap.mmap(fd, 0) as mapping:
+        stored = rng.bytes(8)
+        mapping[8192 * 5 : 8192 * 5 + 8] = stored
+        grid.write(grid.view().at("data"), 8192 * 5, stored)
+        with mnt.open("a/row/3") as source, mnt.open("a/row/5", os.O_RDWR) as target:
+            assert os.copy_file_range(source, target, 8000, 8, 16) == 8000
+        grid.write(grid.view().row(5), 16, grid.view().row(3).bytes()[8:8008])
+        mapping.flush()
+        assert not grid.differs()
+
+
+def test_pages_read_again_cost_no_request(grid):
+    with mounted(grid.path.parent, "--cache", "pages") as mnt:
+        for _ in range(2):
+            check_view(mnt, grid.view().at("data"))
+        before = reads(mnt)
+        for _ in range(5):
+            check_view(mnt, grid.view().at("data"))
+        # Each look at the counters is a read or two itself.
+        assert reads(mnt) - before < 5
+
+
+def test_without_a_cache_each_read_is_a_request(grid):
+    with mounted(grid.path.parent) as mnt, mnt.open("a/data") as fd:
+        before = reads(mnt)
+        for _ in range(20):
+            os.pread(fd, PAGE, 0)
+        assert reads(mnt) - before >= 20
+
+
+def test_kept_pages_go_when_another_view_writes(grid, rng):
+    with mounted(grid.path.parent, "--cache", "pages") as mnt, mnt.open("a/data") as reader:
+        for step in range(30):
+            assert os.pread(reader, grid.view().size, 0) == grid.view().bytes()
+            view = [grid.view().row(step), grid.view().col(step), grid.view()[:, ::-2].at("slice/:,::-2")][step % 3]
+            data = rng.bytes(100)
+            with mnt.open(view.path, os.O_WRONLY) as writer:
+                os.pwrite(writer, data, 40)
+            grid.write(view, 40, data)
+            assert os.pread(reader, grid.view().size, 0) == grid.view().bytes(), view.path
+        assert not grid.differs()
+
+
+def test_kept_pages_are_checked_at_each_open(grid, rng):
+    start = int(grid.view().address.min())
+    with mounted(grid.path.parent, "--cache", "pages") as mnt:
+        for _ in range(5):
+            check_view(mnt, grid.view().at("data"))
+            data = rng.bytes(64)
+            with open(grid.path, "r+b", buffering=0) as file:
+                os.pwrite(file.fileno(), data, start)
+            grid.model[start : start + 64] = data
+            check_view(mnt, grid.view().at("data"))
+
+
+def test_a_whole_file_is_read_by_the_kernel(whole):
+    needs_root()
+    with mounted(whole.parent) as mnt, mnt.open("w_512x64_float32/data") as fd:
+        before = reads(mnt)
+        for _ in range(50):
+            assert os.pread(fd, 1 << 20, 0) == whole.read_bytes()
+        assert reads(mnt) - before < 5
+
+
+@pytest.mark.parametrize("cache", ["none", "pages"])
+def test_a_file_that_is_passed_through_agrees_with_its_other_views(whole, rng, cache):
+    model = np.frombuffer(bytearray(whole.read_bytes()), "<f4").reshape(64, 512)
+    with mounted(whole.parent, "--cache", cache) as mnt:
+        data = "w_512x64_float32/data"
+        with mnt.open(data) as reader, mnt.open(data, os.O_RDWR) as writer, mmap.mmap(writer, 0) as mapping:
+            for step in range(20):
+                row, values = step % 64, rng.random(512, "f4")
+                model[row] = values
+                with mnt.open(f"w_512x64_float32/row/{row}", os.O_WRONLY) as other:
+                    os.write(other, values.tobytes())
+                assert os.pread(reader, 1 << 20, 0) == os.pread(writer, 1 << 20, 0) == model.tobytes()
+                assert mapping[:] == model.tobytes()
+                column = rng.random(64, "f4")
+                model[:, step] = column
+                buffer = np.frombuffer(mapping, "<f4").reshape(64, 512)
+                buffer[:, step] = column
+                del buffer
+                assert mnt.read(f"w_512x64_float32/col/{step}") == column.tobytes()
+                os.pwrite(writer, b"abcd", 4 * step)
+                model.reshape(-1)[step] = np.frombuffer(b"abcd", "<f4")[0]
+                assert mnt.read("w_512x64_float32/row/0") == model[0].tobytes()
+            os.ftruncate(writer, 0)
+            assert os.fstat(reader).st_size == model.nbytes
+            with refused("ENOSPC"):
+                os.pwrite(writer, b"x", model.nbytes)
+        assert whole.read_bytes() == model.tobytes()
+        with mnt.open(data) as reader:
+            assert os.pread(reader, 1 << 20, 0) == model.tobytes()
+
+
+def test_a_file_that_grew_is_not_passed_through_beyond_its_array(whole):
+    with mounted(whole.parent) as mnt:
+        assert len(mnt.read("w_512x64_float32/data")) == 512 * 64 * 4
+        with open(whole, "ab") as file:
+            file.write(b"more")
+        eventually(lambda: len(mnt.read("w_512x64_float32/data")) == 512 * 64 * 4, "the array keeps its size")
+
+
+@pytest.mark.parametrize("flag", [os.O_SYNC, os.O_DSYNC])
+def test_synchronous_handles_write_through(grid, rng, flag):
+    with mounted(grid.path.parent) as mnt:
+        before = mnt.stats()["errors"]
+        for view in [grid.view().row(3), grid.view().col(7)]:
+            with mnt.open(view.path, os.O_RDWR | flag) as fd:
+                data = rng.bytes(view.size)
+                assert os.pwrite(fd, data, 0) == view.size
+                grid.write(view, 0, data)
+        assert mnt.stats()["errors"] == before
+        assert not grid.differs()
+
+
+def test_many_handles_of_a_whole_file_share_one_passage(whole):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with mounted(whole.parent) as mnt:
+        fds = [os.open(mnt / "w_512x64_float32/data", flags) for _ in range(200) for flags in (os.O_RDONLY, os.O_RDWR)]
+        try:
+            assert {os.pread(fd, 8, 16) for fd in fds} == {whole.read_bytes()[16:24]}
+        finally:
+            for fd in fds:
+                os.close(fd)
