@@ -61,10 +61,23 @@ pub enum Item {
 /// How the source is served.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Whether links that lead out of the source folder are followed.
-    pub follow_links: bool,
+    /// Which links to files are followed.
+    pub links: Links,
     /// Arrays described by hand: they appear at the root.
     pub arrays: Vec<Spec>,
+}
+
+/// Which links to files are followed; those to folders never are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// None. A link leads past the folders that its target lies in, so where other users are let in, following it could
+    /// show them what they may not reach.
+    Never,
+    /// Those whose targets lie in the source.
+    #[default]
+    Inside,
+    /// All.
+    Everywhere,
 }
 
 /// The arrays of a source: a folder, or a single file.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::catalog::Links;
 use crate::format::raw::Spec;
 
 mod cat;
@@ -50,7 +51,8 @@ struct SourceArgs {
     /// Describe a raw file: name=x,file=x.bin,dtype=f4,shape=100x200,offset=512,order=F (may be repeated)
     #[arg(long = "array", value_name = "SPEC", value_parser = parse_spec)]
     arrays: Vec<Spec>,
-    /// Follow links that lead out of SOURCE (links to folders are never followed)
+    /// Follow links that lead out of SOURCE, too, and links at all where other users are let in (links to folders are never
+    /// followed)
     #[arg(long)]
     follow_links: bool,
 }
@@ -60,8 +62,14 @@ fn parse_spec(text: &str) -> Result<Spec, String> {
 }
 
 impl SourceArgs {
-    fn catalog_options(&self) -> crate::catalog::Options {
-        crate::catalog::Options { follow_links: self.follow_links, arrays: self.arrays.clone() }
+    /// `shared`: other users are let in.
+    fn catalog_options(&self, shared: bool) -> crate::catalog::Options {
+        let links = match (self.follow_links, shared) {
+            (true, _) => Links::Everywhere,
+            (false, true) => Links::Never,
+            (false, false) => Links::Inside,
+        };
+        crate::catalog::Options { links, arrays: self.arrays.clone() }
     }
 }
 

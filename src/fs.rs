@@ -29,6 +29,7 @@ mod special;
 mod tree;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
+pub use coherence::Cached;
 pub use io::{Source, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
@@ -58,7 +59,8 @@ pub enum Cache {
     /// Mappings and `sendfile(2)` alone. Every read sees every write that was done before it, whoever did it.
     None,
     /// Reads of files that are open for reading only. A write through the mount drops what it makes stale before it is
-    /// answered; a write to the array file that passes the mount by is seen by the next open.
+    /// answered; a write to the array file that passes the mount by is seen by the next open. A view that is the whole
+    /// file is read by the kernel from there: while it is open, it is as long as the file is.
     Pages,
 }
 

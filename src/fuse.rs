@@ -8,9 +8,10 @@
 //! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
 //! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
 //!
-//! *Stale pages.* A write whose bytes other inodes have in the kernel's cache is done by a thread of its own: it has
-//! those pages dropped, writes, drops what was filled meanwhile, and replies. Dropping dirty pages makes the kernel
-//! write them back first, which the event loops must be free to serve; done before the write, it cannot undo it.
+//! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
+//! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
+//! loops must be free to serve; so they never wait for it. A truncation is answered before pages are dropped, as the
+//! kernel holds back the writing of the inode's pages until then.
 
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,7 @@ use fuser::{
     ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::fs::{Access, Changes, Fs, Opened, Path, Source, Written};
+use crate::fs::{Access, Cached, Changes, Fs, Opened, Path, Source, Written};
 
 mod convert;
 mod passthrough;
@@ -36,10 +37,13 @@ pub use server::Server;
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
 use passthrough::Backings;
-use server::{Job, Then, negotiate};
+use server::{Job, Write, negotiate};
 
 /// For how long the kernel may believe a name or an attribute.
 const TTL: Duration = Duration::from_secs(1);
+
+/// Bytes that are copied at once from one file to another.
+const COPY: u64 = 8 << 20;
 
 /// How a file is opened whose requests all come here.
 const DIRECT: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES);
@@ -80,24 +84,29 @@ impl Adapter {
         })
     }
 
-    /// Writes, or copies, and replies. Pages of other inodes that show the same bytes are dropped before, so that dirty
-    /// ones are not written back over it later, and after, as they may have been filled again meanwhile.
-    fn write_through<F>(&self, handle: u64, write: F, reply: ReplyWrite)
-    where
-        F: FnOnce(&Fs) -> Result<Written> + Send + 'static,
-    {
-        let inodes = self.fs.cached_elsewhere(handle);
-        self.send(Job { inodes, then: Then::Write(Box::new(write), reply) });
-    }
-
-    fn written(&self, outcome: std::result::Result<Written, Errno>, reply: ReplyWrite) {
+    /// Replies to a write, or has it done later, once pages of other views are dropped: `again` does it.
+    fn written(
+        &self,
+        outcome: std::result::Result<Written, Errno>,
+        again: impl FnOnce() -> Box<Write>,
+        reply: ReplyWrite,
+    ) {
         match outcome {
             Err(error) => reply.error(error),
-            Ok(Written { count, stale }) if stale.is_empty() => reply.written(count as u32),
-            Ok(Written { count, stale }) => {
-                let then = Then::Run(Box::new(move || reply.written(count as u32)));
-                self.send(Job { inodes: stale, then });
+            Ok(written) if written.is_put_off() => {
+                self.send(Job { cached: written.cached, then: Some((again(), reply)) });
             }
+            Ok(written) => {
+                reply.written(written.count as u32);
+                self.drop_pages(written.cached);
+            }
+        }
+    }
+
+    /// Has pages dropped, without waiting for it.
+    fn drop_pages(&self, cached: Vec<Cached>) {
+        if !cached.is_empty() {
+            self.send(Job { cached, then: None });
         }
     }
 
@@ -110,8 +119,7 @@ impl Adapter {
         let handle = FileHandle(opened.handle);
         let mut flags = if opened.flush { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
         match opened.path {
-            Path::Cached { keep: true } => flags |= FopenFlags::FOPEN_KEEP_CACHE,
-            Path::Cached { keep: false } => {}
+            Path::Cached => {}
             Path::Whole if self.passthrough.load(Ordering::Relaxed) => {
                 // Writes come here, so that other views hear of them; reads and mappings go to the array file.
                 if write {
@@ -176,10 +184,10 @@ impl Filesystem for Adapter {
     ) {
         let changes = Changes { mode, uid, gid, size, atime: set_time(atime), mtime: set_time(mtime) };
         match self.call(|fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
-            Ok((attr, stale)) if stale.is_empty() => reply.attr(&TTL, &file_attr(&attr)),
-            Ok((attr, inodes)) => {
-                let then = Then::Run(Box::new(move || reply.attr(&TTL, &file_attr(&attr))));
-                self.send(Job { inodes, then });
+            Ok((attr, cached)) => {
+                // Answered first: the kernel writes no page of the inode back until then.
+                reply.attr(&TTL, &file_attr(&attr));
+                self.drop_pages(cached);
             }
             Err(error) => reply.error(error),
         }
@@ -197,7 +205,8 @@ impl Filesystem for Adapter {
         };
         if self.fs.is_slow_to_open(inode.0) {
             let adapter = self.clone();
-            std::thread::spawn(move || open(&adapter, reply));
+            // If there is no thread to be had, the reply goes with the closure, and answers EIO by itself.
+            let _ = std::thread::Builder::new().spawn(move || open(&adapter, reply));
         } else {
             open(self, reply);
         }
@@ -241,23 +250,13 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
-            // Answered at once: the kernel waits for a page that it writes back, and dropping pages may wait for it.
-            match self.call(|fs| fs.write(handle.0, offset, data, Source::PageCache)) {
-                Ok(Written { count, stale }) => {
-                    reply.written(count as u32);
-                    if !stale.is_empty() {
-                        self.send(Job { inodes: stale, then: Then::Nothing });
-                    }
-                }
-                Err(error) => reply.error(error),
-            }
-        } else if self.fs.is_cached_elsewhere(handle.0) {
+        let from_cache = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let source = if from_cache { Source::PageCache } else { Source::Direct };
+        let again = || -> Box<Write> {
             let data = data.to_vec();
-            self.write_through(handle.0, move |fs| fs.write(handle.0, offset, &data, Source::Direct), reply);
-        } else {
-            self.written(self.call(|fs| fs.write(handle.0, offset, data, Source::Direct)), reply);
-        }
+            Box::new(move |fs, source| fs.write(handle.0, offset, &data, source))
+        };
+        self.written(self.call(|fs| fs.write(handle.0, offset, data, source)), again, reply);
     }
 
     fn copy_file_range(
@@ -273,14 +272,10 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        // The answer counts 32 bits; whoever wants more asks again.
-        let len = len.min(1 << 30);
-        let copy = move |fs: &Fs| fs.copy(handle_in.0, offset_in, handle_out.0, offset_out, len);
-        if self.fs.is_cached_elsewhere(handle_out.0) {
-            self.write_through(handle_out.0, copy, reply);
-        } else {
-            self.written(self.call(copy), reply);
-        }
+        // Whoever wants more asks again; others are not to wait for long meanwhile.
+        let len = len.min(COPY);
+        let copy = move |fs: &Fs, source| fs.copy((handle_in.0, offset_in), (handle_out.0, offset_out), len, source);
+        self.written(self.call(|fs| copy(fs, Source::Direct)), || Box::new(copy), reply);
     }
 
     fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {

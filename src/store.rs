@@ -18,7 +18,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::{Errno, Result, retry_on_intr};
@@ -120,6 +120,8 @@ pub struct File {
     /// The mapped windows, few of them.
     windows: RwLock<Vec<(u64, Arc<sys::Map>)>>,
     unmappable: AtomicBool,
+    /// Writes share it, fills of the kernel's page cache have it alone.
+    turns: RwLock<()>,
     dirty: AtomicBool,
     /// The last write error: a counter of errors above, the errno below.
     error: AtomicU64,
@@ -164,6 +166,7 @@ impl Store {
             in_memory,
             windows: RwLock::default(),
             unmappable: AtomicBool::new(false),
+            turns: RwLock::new(()),
             dirty: AtomicBool::new(false),
             error: AtomicU64::new(0),
         });
@@ -341,6 +344,16 @@ impl File {
             }
             answer => answer,
         }
+    }
+
+    /// Keeps fills of the kernel's page cache out while a write is done. Writes do not exclude each other.
+    pub fn writes(&self) -> RwLockReadGuard<'_, ()> {
+        self.turns.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps writes out while the kernel's page cache is filled.
+    pub fn fills(&self) -> RwLockWriteGuard<'_, ()> {
+        self.turns.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it was written since it was last synced as a whole.

@@ -230,7 +230,7 @@ impl Catalog {
         }
         hasher.finish() == *hash
             && siblings.iter().all(|(path, hash)| {
-                matches!(self.read_small(path, usize::MAX), Ok(content) if content.as_deref().map(hash_of) == *hash)
+                matches!(self.read_small(path, raw::MAX_SIDECAR), Ok(content) if content.as_deref().map(hash_of) == *hash)
             })
     }
 
@@ -298,10 +298,11 @@ impl Catalog {
 
     /// The contents of a small file below the source, or nothing if there is no regular file.
     fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+        // A link could tell what its target holds to users who may not read that.
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let opened = match self.open_below(path, flags) {
             Ok(opened) => opened,
-            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&opened)?;

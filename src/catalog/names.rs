@@ -65,7 +65,7 @@ impl Catalog {
         let by_name = FORMATS.iter().enumerate().find_map(|(rank, format)| Some((rank, format.stem(&shown)?)));
         let claim = match by_name {
             Some((rank, stem)) => Claim { rank, stem: stem.to_owned() },
-            None if self.is_file(&folder.join(with_suffix(file, raw::SIDECAR))) => {
+            None if self.is_plain_file(&folder.join(with_suffix(file, raw::SIDECAR))) => {
                 let stem = shown.rsplit_once('.').map_or(shown.as_str(), |(stem, _)| stem);
                 Claim { rank: raw_rank(), stem: if stem.is_empty() { shown.clone() } else { stem.to_owned() } }
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, Result};
 
-use super::{Catalog, is_regular};
+use super::{Catalog, Links, is_regular};
 
 fn or_dot(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
@@ -21,8 +21,11 @@ impl Catalog {
     /// inside is followed: the kernel refuses it at first (`EXDEV`), so its target is found, and opened by its own path.
     pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
+        let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        if self.options.links == Links::Never {
+            resolve |= ResolveFlags::NO_SYMLINKS;
+        }
         let beneath = |path: &Path| {
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
             rustix::io::retry_on_intr(|| rustix::fs::openat2(&self.root, or_dot(path), flags, Mode::empty(), resolve))
         };
         let opened = match beneath(path) {
@@ -30,7 +33,7 @@ impl Catalog {
             Err(Errno::AGAIN) => beneath(path),
             Err(Errno::XDEV) => {
                 let target = rustix::fs::openat(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                if self.options.follow_links {
+                if self.options.links == Links::Everywhere {
                     self.check_device(&rustix::fs::fstat(&target)?)?;
                     rustix::fs::openat(&self.root, path, flags, Mode::empty())
                 } else {
@@ -63,10 +66,18 @@ impl Catalog {
         }
     }
 
+    /// Whether a regular file lies at a path, and no link to one.
+    pub(super) fn is_plain_file(&self, path: &Path) -> bool {
+        matches!(self.stat_link(path), Ok(stat) if is_regular(&stat))
+    }
+
     /// Whether a regular file lies at a path, or a link to one that may be followed.
     pub(super) fn is_file(&self, path: &Path) -> bool {
         match self.stat_link(path) {
             Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink => {
+                if self.options.links == Links::Never {
+                    return false;
+                }
                 let target = self.open_below(path, OFlags::PATH).and_then(rustix::fs::fstat);
                 matches!(target, Ok(stat) if is_regular(&stat))
             }

@@ -1,7 +1,6 @@
 //! `afbfs cat`: the bytes of a file in the tree, with no mount.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,8 +26,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(), Store::new(Limits::default()))?;
-    let only = catalog.only_file().map(|origin| catalog.shown_path(&origin));
+    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(false), Store::new(Limits::default()))?;
+    let mut named = catalog.named();
+    let only = match (named.next(), named.next()) {
+        (Some((name, _)), None) => Some(name.to_owned()),
+        _ => catalog.only_file().map(|origin| catalog.shown_path(&origin)),
+    };
+    drop(named);
     let fs = Fs::new(Arc::new(catalog), Settings { read_only: true, ..Settings::default() });
     let found = match (find(&fs, &args.view), only) {
         (Err(Errno::NOENT), Some(only)) => find(&fs, &format!("{only}/{}", args.view)),
@@ -37,19 +41,23 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let inode = found.map_err(|error| refusal(&fs, &args.view).unwrap_or_else(|| explain(args, error)))?;
     let handle = fs.open(inode, Access::default()).map_err(|error| explain(args, error))?.handle;
     let mut offset = 0;
-    let mut out = io::stdout().lock();
     loop {
+        // Straight from the array file's mapping to the kernel, which stops at a fault: nothing may look at the bytes here.
         let written = fs
-            .read(handle, offset, CHUNK, Source::Direct, |bytes| out.write_all(bytes).map(|()| bytes.len()))
+            .read(handle, offset, CHUNK, Source::Direct, |bytes| rustix::io::retry_on_intr(|| write_some(bytes)))
             .map_err(|error| explain(args, error))?;
         match written {
-            Ok(0) => break,
+            Ok(0) | Err(Errno::PIPE) => break,
             Ok(count) => offset += count as u64,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(Errno::FAULT) => return Err(explain(args, Errno::IO)),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+fn write_some(bytes: &[u8]) -> Result<usize, Errno> {
+    if bytes.is_empty() { Ok(0) } else { rustix::io::write(std::io::stdout(), bytes) }
 }
 
 fn find(fs: &Fs, view: &str) -> Result<u64, Errno> {

@@ -37,7 +37,14 @@ const IGNORED: &[&str] = &[
     "atime",
     "diratime",
     "relatime",
+    "strictatime",
+    "lazytime",
     "async",
+    "sync",
+    "silent",
+    "loud",
+    "group",
+    "owner",
     "default_permissions",
 ];
 

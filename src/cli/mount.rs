@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, SourceArgs, absolute, fstab, logging};
@@ -122,7 +122,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
     let point = mount_point(&args.mountpoint)?;
     let store = Store::new(Limits::default());
-    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(), store)?;
+    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(args.allow_other), store)?;
     let source = args.source.canonicalize()?;
     if is_within(&point, &source) {
         return Err(Failure(format!(
@@ -157,6 +157,11 @@ fn mount_point(path: &Path) -> Result<PathBuf, Failure> {
         Ok(_) => Err(Failure(format!("{shown}: is not a folder; the mount point must be one"))),
         Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
             let point = mount::absolute(path)?;
+            if mount::find(&point).is_none_or(|entry| entry.kind != mount::TYPE) {
+                return Err(Failure(format!(
+                    "{shown}: a dead mount that is none of afbfs; unmount it with: umount {shown}"
+                )));
+            }
             mount::unmount_path(&point, true)?;
             eprintln!("afbfs: {shown}: cleared a mount whose process had died");
             Ok(point)
@@ -217,7 +222,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         None => Failure::new(error),
     })?;
     raise_descriptor_limit();
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let catalog = Arc::new(catalog);
     let settings = Settings {
         read_only: args.read_only,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::Failure;
@@ -24,7 +24,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.mountpoint.display();
-    let point = mount::absolute(&args.mountpoint).map_err(|error| Failure(format!("{shown}: {error}")))?;
+    let mut point = mount::absolute(&args.mountpoint).map_err(|error| Failure(format!("{shown}: {error}")))?;
+    if mount::find(&point).is_none()
+        && let Ok(real) = args.mountpoint.canonicalize()
+    {
+        // A link to it will do as well.
+        point = real;
+    }
     match mount::find(&point) {
         None => return Err(Failure(format!("{shown}: nothing is mounted there"))),
         Some(entry) if entry.kind != TYPE => {
@@ -37,7 +43,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let process = process_behind(&point).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     mount::unmount_path(&point, args.lazy)?;
     if let Some(process) = process.filter(|_| !args.lazy) {
-        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], None))?;
+        let ended = |timeout| rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout));
+        if ended(Some(&Timespec { tv_sec: 2, tv_nsec: 0 }))? == 0 {
+            eprintln!("afbfs: {shown}: unmounted; waiting until everything is written back");
+            ended(None)?;
+        }
     }
     Ok(())
 }

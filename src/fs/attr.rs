@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Stat, StatVfs, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::coherence::Cached;
 use super::facts::{self, Fact};
 use super::nodes::Special;
 use super::{Folder, Fs, Leaf, Node, Tree, error_text};
@@ -190,11 +191,11 @@ impl Fs {
     }
 
     /// Changes attributes: the length as a truncation within the fixed size, the times those of the array file. Gives the
-    /// attributes, and the inodes whose cached pages are stale by it.
+    /// attributes, and the inodes whose cached pages are to be dropped.
     ///
     /// # Errors
     /// EFBIG for growing; EPERM for another owner or mode; what `utimensat(2)` answers.
-    pub fn setattr(&self, inode: u64, changes: &Changes, handle: Option<u64>) -> Result<(Attr, Vec<u64>), Errno> {
+    pub fn setattr(&self, inode: u64, changes: &Changes, handle: Option<u64>) -> Result<(Attr, Vec<Cached>), Errno> {
         let before = self.getattr(inode)?;
         let other_mode = changes.mode.is_some_and(|mode| mode & 0o7777 != before.mode);
         let other_owner =
@@ -202,19 +203,24 @@ impl Fs {
         if other_mode || other_owner {
             return Err(Errno::PERM);
         }
-        let stale = match changes.size {
+        let cached = match changes.size {
             Some(size) => self.truncate(inode, handle, size)?,
             None => Vec::new(),
         };
         // A truncation brings the time of the call along; the size did not change, so neither does the time.
         if changes.size.is_none() && (changes.atime.is_some() || changes.mtime.is_some()) {
             let Node::Leaf(tree, _) = self.node(inode)? else { return Err(Errno::PERM) };
-            let place = self.catalog.locate(&tree.description.origin)?;
             let times = Timestamps { last_access: timespec(changes.atime), last_modification: timespec(changes.mtime) };
+            // An open handle means the file that it has, even if another one has taken its name.
+            let open = self.inodes.file(inode);
+            let place = match &open {
+                Some(file) => file.fd().try_clone_to_owned().map_err(|_| Errno::MFILE)?,
+                None => self.catalog.locate(&tree.description.origin)?,
+            };
             let path = format!("/proc/self/fd/{}", place.as_raw_fd());
             rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty())?;
         }
-        Ok((self.getattr(inode)?, stale))
+        Ok((self.getattr(inode)?, cached))
     }
 
     /// The value of an extended attribute: `user.afbfs.FACT`, or the array file's ACL.

@@ -1,11 +1,13 @@
 //! Reading and writing through handles.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::coherence::Cached;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
 use super::{Fs, count};
@@ -20,6 +22,8 @@ pub enum Source {
     Direct,
     /// The kernel's page cache: it fills pages, or writes dirty ones back.
     PageCache,
+    /// A program's own write, which was put off so often for the sake of cached pages that it is now done all the same.
+    Insistent,
 }
 
 /// What a write did.
@@ -27,8 +31,16 @@ pub enum Source {
 pub struct Written {
     /// Bytes written.
     pub count: usize,
-    /// Inodes whose pages in the kernel's cache are stale by it.
-    pub stale: Vec<u64>,
+    /// Inodes whose pages in the kernel's cache show some of the same bytes and are to be dropped ([`Fs::dropped`]). If
+    /// there are some and nothing was written, that comes first, and then the write again.
+    pub cached: Vec<Cached>,
+}
+
+impl Written {
+    /// Whether nothing was written because pages are to be dropped first.
+    pub fn is_put_off(&self) -> bool {
+        self.count == 0 && !self.cached.is_empty()
+    }
 }
 
 /// Zeros for gaps.
@@ -57,9 +69,9 @@ impl Fs {
                 Ok(sink(&text[start..end]))
             }
             Handle::File(file) => {
-                // Marked before the bytes are read: whoever writes them afterwards finds the mark.
+                let _turn = (source == Source::PageCache).then(|| file.files[0].fills());
                 if source == Source::PageCache {
-                    self.coherence.mark(file.files[0].id(), file.inode, file.extent.clone(), file.stamp);
+                    self.coherence.mark(file.files[0].id(), file.inode, file.extent.clone());
                 }
                 let window = clip(offset, size, file.view.len());
                 count(&self.counters.read_bytes, window.end - window.start);
@@ -78,42 +90,29 @@ impl Fs {
         let file = writer(&handle)?;
         let window = clip(offset, data.len(), file.view.len());
         if data.is_empty() {
-            return Ok(Written { count: 0, stale: Vec::new() });
+            return Ok(Written { count: 0, cached: Vec::new() });
         }
         if window.is_empty() {
             return Err(Errno::NOSPC);
         }
-        self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
-        if source == Source::Direct {
-            fill_gap(&file.shared, &file.view, offset)?;
-        }
-        let data = &data[..(window.end - window.start) as usize];
-        let written = store::write(&file.files, &file.view, offset, data)?;
-        count(&self.counters.written_bytes, written as u64);
-        if let Some(end) = lock(&file.shared.written_end).as_mut() {
-            *end = (*end).max(offset + written as u64);
-        }
-        self.note_write(file, offset..offset + written as u64)?;
+        let _turn = file.files[0].writes();
         // A page that is written back is no news to its own inode.
         let own = (source == Source::PageCache).then_some(file.inode);
-        let stale = self.coherence.overlapping(file.files[0].id(), &file.extent, own);
-        Ok(Written { count: written, stale })
+        let cached = self.coherence.overlapping(file.files[0].id(), &file.extent, own);
+        if source == Source::Direct && !cached.is_empty() {
+            return Ok(Written { count: 0, cached });
+        }
+        self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
+        let data = &data[..(window.end - window.start) as usize];
+        let written = write_from(file, offset, data, source)?;
+        count(&self.counters.written_bytes, written as u64);
+        self.note_write(file, offset..offset + written as u64)?;
+        Ok(Written { count: written, cached })
     }
 
-    /// Whether the kernel may have pages of other inodes that show bytes of the handle's view.
-    pub fn is_cached_elsewhere(&self, handle: u64) -> bool {
-        match self.handles.get(handle).as_deref() {
-            Ok(Handle::File(file)) => self.coherence.has_others(file.files[0].id(), file.inode, &file.extent),
-            _ => false,
-        }
-    }
-
-    /// Takes the marks of those inodes: their pages are to be dropped.
-    pub fn cached_elsewhere(&self, handle: u64) -> Vec<u64> {
-        match self.handles.get(handle).as_deref() {
-            Ok(Handle::File(file)) => self.coherence.overlapping(file.files[0].id(), &file.extent, Some(file.inode)),
-            _ => Vec::new(),
-        }
+    /// Notes that the pages of inodes have been dropped.
+    pub fn dropped(&self, cached: &[Cached]) {
+        self.coherence.dropped(cached);
     }
 
     /// What every write brings along: the time of the first, and durability where it was asked for.
@@ -128,11 +127,11 @@ impl Fs {
     }
 
     /// Truncates a file within its fixed size, or extends what was truncated. Gives the inodes whose cached pages are
-    /// stale by it.
+    /// to be dropped.
     ///
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
-    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<u64>, Errno> {
+    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<Cached>, Errno> {
         let super::Node::Leaf(tree, leaf) = self.node(inode)? else { return Err(Errno::PERM) };
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
@@ -140,28 +139,30 @@ impl Fs {
         if size > tree.len_of(&leaf) {
             return Err(Errno::FBIG);
         }
-        let mut stale = Vec::new();
+        let mut cached = Vec::new();
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;
             let file = writer(&handle)?;
+            let _turn = file.files[0].writes();
             if lock(&file.shared.written_end).is_some_and(|end| end < size) {
                 self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
                 fill_gap(&file.shared, &file.view, size)?;
                 self.note_write(file, 0..size)?;
-                stale = self.coherence.overlapping(file.files[0].id(), &file.extent, None);
+                cached = self.coherence.overlapping(file.files[0].id(), &file.extent, None);
             }
             *lock(&file.shared.written_end) = Some(size);
         } else if let Some(shared) = self.inodes.written(inode) {
             // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
+            let _turn = shared.file.writes();
             if lock(&shared.written_end).is_some_and(|end| end < size) {
                 self.catalog.revalidate(&tree.description, &shared.file, &Validity::default())?;
                 fill_gap(&shared, &tree.view(&leaf), size)?;
                 shared.file.touch()?;
             }
             *lock(&shared.written_end) = Some(size);
-            stale = self.coherence.overlapping(shared.file.id(), &(0..u64::MAX), None);
+            cached = self.coherence.overlapping(shared.file.id(), &(0..u64::MAX), None);
         }
-        Ok(stale)
+        Ok(cached)
     }
 
     /// What closing a descriptor asks for: the time moves if something was written, and a write error is told.
@@ -261,19 +262,20 @@ impl Fs {
     ///
     /// # Errors
     /// As reading and writing, if not even one byte was copied.
-    pub fn copy(&self, from: u64, from_offset: u64, to: u64, to_offset: u64, len: u64) -> Result<Written, Errno> {
-        let mut total = Written { count: 0, stale: Vec::new() };
+    pub fn copy(&self, from: (u64, u64), to: (u64, u64), len: u64, source: Source) -> Result<Written, Errno> {
+        let mut total = Written { count: 0, cached: Vec::new() };
         while (total.count as u64) < len {
             let done = total.count as u64;
             let size = (len - done).min(1 << 20) as usize;
             let outcome = self
-                .read(from, from_offset + done, size, Source::Direct, <[u8]>::to_vec)
-                .and_then(|bytes| self.write(to, to_offset + done, &bytes, Source::Direct));
+                .read(from.0, from.1 + done, size, Source::Direct, <[u8]>::to_vec)
+                .and_then(|bytes| self.write(to.0, to.1 + done, &bytes, source));
             match outcome {
+                Ok(written) if written.is_put_off() && done == 0 => return Ok(written),
                 Ok(written) if written.count == 0 => break,
                 Ok(written) => {
                     total.count += written.count;
-                    total.stale.extend(written.stale);
+                    total.cached.extend(written.cached);
                 }
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
@@ -283,13 +285,35 @@ impl Fs {
     }
 }
 
-/// After a truncation, a write or an extension beyond the written end fills the gap with zeros.
+/// Writes to a view. After a truncation, what lies between the written end and the write is filled with zeros; meanwhile
+/// no other write of the file goes on, lest it be overwritten.
+fn write_from(file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Result<usize, Errno> {
+    let mut end = lock(&file.shared.written_end);
+    if end.is_none() {
+        drop(end);
+        return store::write(&file.files, &file.view, offset, data);
+    }
+    let end = end.get_or_insert(0);
+    if source != Source::PageCache {
+        fill_until(end, &file.files, &file.view, offset)?;
+    }
+    let written = store::write(&file.files, &file.view, offset, data)?;
+    *end = (*end).max(offset + written as u64);
+    Ok(written)
+}
+
+/// An extension beyond the written end fills the gap with zeros.
 fn fill_gap(shared: &Shared, view: &View, until: u64) -> Result<(), Errno> {
-    let mut end = lock(&shared.written_end);
-    let Some(end) = end.as_mut() else { return Ok(()) };
+    match lock(&shared.written_end).as_mut() {
+        Some(end) => fill_until(end, std::slice::from_ref(&shared.file), view, until),
+        None => Ok(()),
+    }
+}
+
+fn fill_until(end: &mut u64, files: &[Arc<File>], view: &View, until: u64) -> Result<(), Errno> {
     while *end < until {
         let len = (until - *end).min(ZEROS.len() as u64) as usize;
-        *end += store::write(std::slice::from_ref(&shared.file), view, *end, &ZEROS[..len])? as u64;
+        *end += store::write(files, view, *end, &ZEROS[..len])? as u64;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::facts;
 use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
-use crate::catalog::{Problem, Stamp, Validity};
+use crate::catalog::{Problem, Validity};
 use crate::runs::View;
 use crate::store::{File, lock};
 
@@ -42,11 +42,8 @@ pub enum Path {
     /// The file is the array file itself, byte for byte, so that the kernel may read and map that one instead. The same
     /// holds for all handles of an inode.
     Whole,
-    /// Reads go through the kernel's page cache.
-    Cached {
-        /// Whether what is cached of it is still true.
-        keep: bool,
-    },
+    /// Reads go through the kernel's page cache, which is empty at first.
+    Cached,
 }
 
 /// An open slice file.
@@ -65,8 +62,6 @@ pub(super) struct OpenFile {
     /// Whether something was written since the last flush, and ever.
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
-    /// The array file's times and size when it was opened.
-    pub(super) stamp: Stamp,
     /// The last write error of the file that this handle has reported.
     pub(super) error_seen: AtomicU64,
 }
@@ -190,11 +185,10 @@ impl Fs {
             regular && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
         };
         let shared = self.inodes.enter(inode, access.write, &described.file, whole);
-        let stamp = Stamp::from(&described.stat);
         let path = match self.settings.cache {
-            _ if shared.whole => Path::Whole,
-            Cache::Pages if !access.write => Path::Cached { keep: self.coherence.is_cached_since(inode, &stamp) },
-            _ => Path::Direct,
+            Cache::Pages if shared.whole => Path::Whole,
+            Cache::Pages if !access.write => Path::Cached,
+            Cache::Pages | Cache::None => Path::Direct,
         };
         let error_seen = AtomicU64::new(described.file.error_mark());
         let file = OpenFile {
@@ -208,7 +202,6 @@ impl Fs {
             validity: Validity::default(),
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
-            stamp,
             error_seen,
         };
         Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })

@@ -1,4 +1,4 @@
-//! The session: the handshake, the event loops, and the thread that drops stale pages.
+//! The session: the handshake, the event loops, and the thread that drops cached pages.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyWrite, Session, SessionACL};
 
 use super::{Adapter, Result};
-use crate::fs::{Fs, Written};
+use crate::fs::{Cached, Fs, Source, Written};
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
@@ -72,48 +72,49 @@ pub(super) fn negotiate(config: &mut KernelConfig) -> bool {
     passthrough
 }
 
-/// Inodes whose cached pages are to be dropped, and what is to be done then.
+/// How often a write is put off while other programs have its pages cached again and again.
+const PATIENCE: usize = 100;
+
+/// A write, to be tried again.
+pub(super) type Write = dyn Fn(&Fs, Source) -> Result<Written> + Send;
+
+/// Pages that are to be dropped, and the write that waits for it.
 pub(super) struct Job {
-    pub(super) inodes: Vec<u64>,
-    pub(super) then: Then,
-}
-
-/// A write, put off.
-type WriteCall = dyn FnOnce(&Fs) -> Result<Written> + Send;
-
-/// What waits for pages to be dropped.
-pub(super) enum Then {
-    Nothing,
-    /// A reply to what is done.
-    Run(Box<dyn FnOnce() + Send>),
-    /// A write.
-    Write(Box<WriteCall>, ReplyWrite),
+    pub(super) cached: Vec<Cached>,
+    pub(super) then: Option<(Box<Write>, ReplyWrite)>,
 }
 
 fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
-    while let Ok(Job { inodes, then }) = jobs.recv() {
-        drop_pages(notifier, &inodes);
-        match then {
-            Then::Nothing => {}
-            Then::Run(run) => run(),
-            Then::Write(write, reply) => match adapter.call(write) {
-                Ok(Written { count, stale }) => {
-                    drop_pages(notifier, &stale);
-                    reply.written(count as u32);
-                }
-                Err(error) => reply.error(error),
-            },
+    while let Ok(Job { cached, then }) = jobs.recv() {
+        drop_pages(adapter, notifier, &cached);
+        let Some((write, reply)) = then else { continue };
+        let mut tries = 0;
+        let outcome = loop {
+            tries += 1;
+            let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
+            match adapter.call(|fs| write(fs, source)) {
+                Ok(written) if written.is_put_off() => drop_pages(adapter, notifier, &written.cached),
+                outcome => break outcome,
+            }
+        };
+        match outcome {
+            Ok(written) => {
+                drop_pages(adapter, notifier, &written.cached);
+                reply.written(written.count as u32);
+            }
+            Err(error) => reply.error(error),
         }
     }
 }
 
-fn drop_pages(notifier: &Notifier, inodes: &[u64]) {
-    for &inode in inodes {
+fn drop_pages(adapter: &Adapter, notifier: &Notifier, cached: &[Cached]) {
+    for Cached { inode, .. } in cached {
         // An inode that the kernel has forgotten has no pages.
-        if let Err(error) = notifier.inval_inode(INodeNo(inode), 0, 0)
+        if let Err(error) = notifier.inval_inode(INodeNo(*inode), 0, 0)
             && error.raw_os_error() != Some(libc::ENOENT)
         {
-            log::warn!("inode {inode}: dropping stale pages: {error}");
+            log::warn!("inode {inode}: dropping cached pages: {error}");
         }
     }
+    adapter.fs.dropped(cached);
 }

@@ -3,11 +3,14 @@
 import mmap
 import os
 import resource
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
 
-from harness import eventually, mounted, needs_root, refused
+from harness import mounted, needs_root, refused
 from oracle import check_view, save_random
 
 PAGE = mmap.PAGESIZE
@@ -61,12 +64,12 @@ def test_copies_are_not_undone_by_dirty_pages_either(grid, rng):
 
 
 def test_pages_read_again_cost_no_request(grid):
-    with mounted(grid.path.parent, "--cache", "pages") as mnt:
-        for _ in range(2):
-            check_view(mnt, grid.view().at("data"))
+    with mounted(grid.path.parent, "--cache", "pages") as mnt, mnt.open("a/data") as fd:
+        size = grid.view().size
+        assert os.pread(fd, size, 0) == grid.view().bytes()
         before = reads(mnt)
         for _ in range(5):
-            check_view(mnt, grid.view().at("data"))
+            assert os.pread(fd, size, 0) == grid.view().bytes()
         # Each look at the counters is a read or two itself.
         assert reads(mnt) - before < 5
 
@@ -106,17 +109,17 @@ def test_kept_pages_are_checked_at_each_open(grid, rng):
 
 def test_a_whole_file_is_read_by_the_kernel(whole):
     needs_root()
-    with mounted(whole.parent) as mnt, mnt.open("w_512x64_float32/data") as fd:
+    with mounted(whole.parent, "--cache", "pages") as mnt, mnt.open("w_512x64_float32/data") as fd:
         before = reads(mnt)
         for _ in range(50):
             assert os.pread(fd, 1 << 20, 0) == whole.read_bytes()
         assert reads(mnt) - before < 5
 
 
-@pytest.mark.parametrize("cache", ["none", "pages"])
-def test_a_file_that_is_passed_through_agrees_with_its_other_views(whole, rng, cache):
+def test_a_file_that_is_passed_through_agrees_with_its_other_views(whole, rng):
+    needs_root()
     model = np.frombuffer(bytearray(whole.read_bytes()), "<f4").reshape(64, 512)
-    with mounted(whole.parent, "--cache", cache) as mnt:
+    with mounted(whole.parent, "--cache", "pages") as mnt:
         data = "w_512x64_float32/data"
         with mnt.open(data) as reader, mnt.open(data, os.O_RDWR) as writer, mmap.mmap(writer, 0) as mapping:
             for step in range(20):
@@ -144,12 +147,110 @@ def test_a_file_that_is_passed_through_agrees_with_its_other_views(whole, rng, c
             assert os.pread(reader, 1 << 20, 0) == model.tobytes()
 
 
-def test_a_file_that_grew_is_not_passed_through_beyond_its_array(whole):
-    with mounted(whole.parent) as mnt:
-        assert len(mnt.read("w_512x64_float32/data")) == 512 * 64 * 4
+def test_a_view_of_a_whole_file_keeps_its_size(whole):
+    size = whole.stat().st_size
+    with mounted(whole.parent) as mnt, mnt.open("w_512x64_float32/data") as fd:
         with open(whole, "ab") as file:
             file.write(b"more")
-        eventually(lambda: len(mnt.read("w_512x64_float32/data")) == 512 * 64 * 4, "the array keeps its size")
+        assert len(mnt.read("w_512x64_float32/data")) == size
+        assert len(os.pread(fd, 2 * size, 0)) == size
+        os.truncate(whole, 100)
+        with refused("EIO"):
+            os.pread(fd, 200, 0)
+
+
+def in_time(seconds, script, *arguments):
+    """Runs a Python script that would hang for ever if the mount did."""
+    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], timeout=seconds, check=True)
+
+
+def test_extending_a_view_under_a_dirty_mapping_of_it(grid):
+    script = """if True:
+        import mmap, os, sys
+        for _ in range(50):
+            fd = os.open(sys.argv[1], os.O_RDWR)
+            os.ftruncate(fd, 0)
+            mapping = mmap.mmap(fd, 8192)
+            mapping[0:8] = b"abcdefgh"
+            os.ftruncate(fd, 8192)
+            mapping.close()
+            os.close(fd)
+    """
+    with mounted(grid.path.parent) as mnt:
+        in_time(30, script, mnt / "a/row/3")
+
+
+def test_truncating_a_view_that_another_program_stores_to(grid):
+    store = """if True:
+        import mmap, os, sys
+        mapping = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 8192)
+        print("ready", flush=True)
+        while True:
+            for i in range(0, 8192, 512):
+                mapping[i : i + 8] = os.urandom(8)
+    """
+    truncate = """if True:
+        import os, sys
+        for _ in range(200):
+            fd = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC)
+            os.pwrite(fd, b"x" * 8000, 100)
+            os.ftruncate(fd, 8192)
+            os.close(fd)
+    """
+    with mounted(grid.path.parent) as mnt:
+        path = mnt / "a/row/3"
+        with subprocess.Popen([sys.executable, "-c", store, path], stdout=subprocess.PIPE) as storer:
+            try:
+                storer.stdout.readline()
+                in_time(60, truncate, path)
+            finally:
+                storer.kill()
+
+
+def test_writes_survive_a_program_that_stores_to_a_mapping_all_the_time(grid):
+    store = """if True:
+        import mmap, os, sys
+        mapping = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)
+        print("ready", flush=True)
+        while True:
+            for i in range(0, 8, 1):
+                mapping[i : i + 1] = b"s"
+    """
+    write = """if True:
+        import os, sys, time
+        fd = os.open(sys.argv[1], os.O_RDWR)
+        end, count = time.monotonic() + 4, 0
+        while time.monotonic() < end:
+            data = count.to_bytes(8, "little")
+            os.pwrite(fd, data, 64)
+            assert os.pread(fd, 8, 64) == data, f"write {count} was undone"
+            count += 1
+        assert count > 100, count
+    """
+    with mounted(grid.path.parent) as mnt:
+        with subprocess.Popen([sys.executable, "-c", store, mnt / "a/col/:16"], stdout=subprocess.PIPE) as storer:
+            try:
+                storer.stdout.readline()
+                writers = [
+                    subprocess.Popen([sys.executable, "-c", write, mnt / f"a/row/{row}"]) for row in (0, 1, 2)
+                ]
+                assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+            finally:
+                storer.kill()
+
+
+def test_parallel_writes_after_a_truncation_do_not_clear_each_other(source, rng):
+    array = save_random(source / "p.npy", rng, "u1", (1 << 20,))
+    piece = (1 << 20) // 8
+    with mounted(source) as mnt:
+        for step in range(40):
+            with mnt.open("p/data", os.O_WRONLY | os.O_TRUNC) as fd:
+                data = bytes([step + 1]) * piece
+                writers = [threading.Thread(target=os.pwrite, args=(fd, data, k * piece)) for k in range(8)]
+                [writer.start() for writer in writers]
+                [writer.join() for writer in writers]
+            array.write(array.view().at("data"), 0, data * 8)
+            assert not array.differs(), f"step {step}"
 
 
 @pytest.mark.parametrize("flag", [os.O_SYNC, os.O_DSYNC])
@@ -166,8 +267,9 @@ def test_synchronous_handles_write_through(grid, rng, flag):
 
 
 def test_many_handles_of_a_whole_file_share_one_passage(whole):
+    needs_root()
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    with mounted(whole.parent) as mnt:
+    with mounted(whole.parent, "--cache", "pages") as mnt:
         fds = [os.open(mnt / "w_512x64_float32/data", flags) for _ in range(200) for flags in (os.O_RDONLY, os.O_RDWR)]
         try:
             assert {os.pread(fd, 8, 16) for fd in fds} == {whole.read_bytes()[16:24]}

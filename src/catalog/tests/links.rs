@@ -7,6 +7,7 @@ use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::*;
+use crate::catalog::Links;
 use crate::catalog::Problem;
 
 /// A folder `in` with `in/a.npy` and `in/d/b.npy`, and beside it `out.npy` and `out/c.npy`.
@@ -17,7 +18,7 @@ fn inside_and_outside() -> (TempDir, PathBuf) {
 }
 
 fn following(folder: &Path) -> Catalog {
-    open_with(folder, Options { follow_links: true, ..Options::default() })
+    open_with(folder, Options { links: Links::Everywhere, ..Options::default() })
 }
 
 /// A link of the folder `in` to `target` shows an array, with and without `follow_links`.
@@ -136,4 +137,26 @@ fn a_path_does_not_lead_out_of_the_source() {
         assert!(catalog.describe(&file(path)).is_err(), "{path}");
     }
     assert!(catalog.stat(&file("d/../a.npy")).is_ok());
+}
+
+#[test]
+fn where_others_are_let_in_no_link_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("private")).unwrap();
+    std::fs::write(folder.path().join("private/a.npy"), npy(4)).unwrap();
+    std::os::unix::fs::symlink("private/a.npy", folder.path().join("b.npy")).unwrap();
+    let catalog = open_with(folder.path(), Options { links: Links::Never, ..Options::default() });
+    assert_eq!(catalog.lookup(Path::new(""), "b"), None);
+    assert!(catalog.lookup(Path::new("private"), "a").is_some());
+    assert!(catalog.describe(&Origin::File("b.npy".into())).is_err());
+}
+
+#[test]
+fn a_sidecar_is_never_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.bin"), [0; 4]).unwrap();
+    std::fs::write(folder.path().join("secret"), "dtype = 'u1'\nshape = [4]").unwrap();
+    std::os::unix::fs::symlink("secret", folder.path().join("x.bin.toml")).unwrap();
+    let catalog = open_with(folder.path(), Options::default());
+    assert_eq!(catalog.lookup(Path::new(""), "x"), None);
 }

@@ -1,7 +1,7 @@
 //! Pages that the kernel caches are named to it when a write elsewhere makes them stale.
 
 use super::*;
-use crate::fs::{Access, Source};
+use crate::fs::{Access, Source, Written};
 
 const WRITE: Access = Access { write: true, sync: false };
 const NONE: [u64; 0] = [];
@@ -15,13 +15,22 @@ fn fill(fs: &Fs, handle: u64) {
     fs.read(handle, 0, 4096, Source::PageCache, |_| ()).unwrap();
 }
 
-/// Writes a byte, and gives the inodes that are stale by it.
+fn inodes(written: &Written) -> Vec<u64> {
+    let mut inodes: Vec<u64> = written.cached.iter().map(|cached| cached.inode).collect();
+    inodes.sort_unstable();
+    inodes
+}
+
+/// Writes a byte, as the adapter does it, and gives the inodes whose pages are dropped for it.
 fn write(fs: &Fs, handle: u64, source: Source) -> Vec<u64> {
-    let written = fs.write(handle, 0, b"x", source).unwrap();
+    let mut written = fs.write(handle, 0, b"x", source).unwrap();
+    let found = inodes(&written);
+    fs.dropped(&written.cached);
+    if written.is_put_off() {
+        written = fs.write(handle, 0, b"x", source).unwrap();
+    }
     assert_eq!(written.count, 1);
-    let mut stale = written.stale;
-    stale.sort_unstable();
-    stale
+    found
 }
 
 /// After the kernel has cached `cached`, a write through `written` makes it stale, once, or not at all.
@@ -111,6 +120,30 @@ fn copying_tells_too() {
     let (_folder, fs) = serve(&[("a", &[8, 5])]);
     let ((inode, row), (_, to), (_, from)) = (open(&fs, "a/row/2"), open(&fs, "a/data"), open(&fs, "a/T/data"));
     fill(&fs, row);
-    let written = fs.copy(from, 0, to, 0, 40).unwrap();
-    assert_eq!((written.count, written.stale), (40, vec![inode]));
+    let put_off = fs.copy((from, 0), (to, 0), 40, Source::Direct).unwrap();
+    assert!(put_off.is_put_off());
+    assert_eq!(inodes(&put_off), [inode]);
+    fs.dropped(&put_off.cached);
+    let written = fs.copy((from, 0), (to, 0), 40, Source::Direct).unwrap();
+    assert_eq!((written.count, inodes(&written)), (40, vec![]));
+}
+
+#[test]
+fn a_write_that_is_put_off_changes_nothing_until_the_pages_of_every_fill_are_gone() {
+    let (folder, fs) = serve(&[("a", &[8, 5])]);
+    let before = std::fs::read(folder.path().join("a.npy")).unwrap();
+    let ((inode, row), (_, data)) = (open(&fs, "a/row/2"), open(&fs, "a/data"));
+    fill(&fs, row);
+    let first = fs.write(data, 0, b"x", Source::Direct).unwrap();
+    assert!(first.is_put_off());
+    // Filled again while the pages were dropped: the mark stays.
+    fill(&fs, row);
+    fs.dropped(&first.cached);
+    let second = fs.write(data, 0, b"x", Source::Direct).unwrap();
+    assert!(second.is_put_off());
+    assert_eq!(inodes(&second), [inode]);
+    assert!(std::fs::read(folder.path().join("a.npy")).unwrap() == before);
+    // At last it is written all the same, and the pages are to be dropped afterwards.
+    let third = fs.write(data, 0, b"x", Source::Insistent).unwrap();
+    assert_eq!((third.count, inodes(&third)), (1, vec![inode]));
 }
