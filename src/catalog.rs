@@ -174,6 +174,7 @@ impl Catalog {
         if let Some(only) = &catalog.only
             && catalog.options.arrays.is_empty()
             && catalog.claim(Path::new(""), only).is_none()
+            && catalog.format_by_content(Path::new(only)).is_none()
         {
             return fail(format!(
                 "{shown}: no array file that afbfs knows; describe it with --array dtype=f4,shape=100x200, or with a sidecar {shown}.toml"
@@ -290,8 +291,14 @@ impl Catalog {
         if self.claim(folder, &real).is_some() {
             return Some(Item::Array(Origin::File(folder.join(real))));
         }
-        let file = self.file_with_stem(folder, name, &real)?;
-        Some(Item::Array(Origin::File(folder.join(file))))
+        let path = match self.file_with_stem(folder, name, &real) {
+            Some(file) => folder.join(file),
+            // A file known only by its content has its full name, and is not listed.
+            None => {
+                Some(folder.join(&real)).filter(|path| self.serves(&real) && self.format_by_content(path).is_some())?
+            }
+        };
+        Some(Item::Array(Origin::File(path)))
     }
 
     /// The source, where it is one file.

@@ -56,6 +56,12 @@ pub trait Format: Sync {
     /// The array's name where a file of this name is of this format, judged by the name alone.
     fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str>;
 
+    /// Whether a file that begins with these bytes (16, or all of it) is of this format.
+    fn knows(&self, head: &[u8]) -> bool {
+        let _ = head;
+        false
+    }
+
     /// What the file holds. `file_name` is the last component of its path.
     ///
     /// # Errors

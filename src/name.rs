@@ -26,21 +26,14 @@ mod tests;
 pub use escape::{escape, unescape};
 pub use path::{PathError, path_of};
 
-/// What an index or a range picks on an axis of `length`: the names in `row/`, `col/` and `axis/K/`.
+/// What an index or a range picks on an axis of `length`: the names in `row/`, `col/`, `axis/K/` and
+/// `range/`.
 pub fn pick(text: &str, length: u64) -> Option<Pick> {
     if text.contains(':') || text.contains("..") {
         Some(Pick::Span(span(text, length)?))
     } else {
         Some(Pick::Index(index(text, length)?))
     }
-}
-
-/// The elements that an index or a range picks among `count`, an index being one element: the names in `range/`.
-pub fn range(text: &str, count: u64) -> Option<Span> {
-    Some(match pick(text, count)? {
-        Pick::Index(start) => Span { start, step: 1, len: 1 },
-        Pick::Span(span) => span,
-    })
 }
 
 /// One pick for each axis of `shape`: the names in `slice/`. What `...` stands for, and axes past the last item,

@@ -24,6 +24,9 @@ use crate::store::{File, FileId, lock};
 /// So many descriptions and open files are remembered. Handles keep what they use beyond that.
 const REMEMBERED: usize = 256;
 
+/// Bytes from which a file's format is known.
+const HEAD: usize = 16;
+
 /// How often in a row a file may be found replaced.
 const REPLACED_AT_MOST: usize = 10;
 
@@ -134,7 +137,14 @@ impl Catalog {
     pub fn describe(&self, origin: &Origin) -> Result<Described, Problem> {
         // A file that is replaced between two looks at it is looked at again.
         for _ in 0..REPLACED_AT_MOST {
-            let stat = rustix::fs::fstat(self.locate(origin)?)?;
+            let stat = match self.locate(origin).and_then(rustix::fs::fstat) {
+                Ok(stat) => stat,
+                Err(error) => {
+                    let forgotten = lock(&self.cache).slots.remove(origin);
+                    drop(forgotten);
+                    return Err(error.into());
+                }
+            };
             let (stamp, stamps) = (Stamp::from(&stat), (Stamp::from(&stat), self.sidecar_stamp(origin)));
             let described = |(description, file)| Described { description, file, stat };
             if let Some(slot) = lock(&self.cache).get(origin)
@@ -203,7 +213,8 @@ impl Catalog {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default() };
                 let shown = shown_file_name(path);
-                let array = format_by_name(&shown).parse(&shown, &reader, &siblings)?;
+                let format = self.format_of_file(folder, path.file_name().unwrap_or_default());
+                let array = format.unwrap_or(&raw::Raw).parse(&shown, &reader, &siblings)?;
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
@@ -255,10 +266,34 @@ impl Catalog {
         Ok(())
     }
 
-    /// The format of an array file, as its name tells.
+    /// The format of a file: as its name tells, or its sidecar, or its content.
+    fn format_of_file(&self, folder: &Path, file: &OsStr) -> Option<&'static dyn Format> {
+        let shown = name::escape(file.as_bytes());
+        let by_name = FORMATS.iter().copied().find(|format| format.stem(&shown).is_some());
+        by_name.or_else(|| match self.claim(folder, file) {
+            Some(claim) => FORMATS.get(claim.rank).copied(),
+            None => self.format_by_content(&folder.join(file)),
+        })
+    }
+
+    /// The format of a file that no name tells. This opens the file.
+    pub(super) fn format_by_content(&self, path: &Path) -> Option<&'static dyn Format> {
+        if !self.is_file(path) {
+            return None;
+        }
+        let opened = self.open_below(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK).ok()?;
+        let mut head = [0; HEAD];
+        let count = read_at(opened.as_fd(), &mut head, 0).ok()?;
+        FORMATS.iter().copied().find(|format| format.knows(&head[..count]))
+    }
+
+    /// The format of an array file.
     pub fn format_of(&self, origin: &Origin) -> &'static str {
         match origin {
-            Origin::File(path) => format_by_name(&shown_file_name(path)).name(),
+            Origin::File(path) => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                self.format_of_file(folder, path.file_name().unwrap_or_default()).unwrap_or(&raw::Raw).name()
+            }
             Origin::Named(_) => raw::Raw.name(),
         }
     }
@@ -267,6 +302,17 @@ impl Catalog {
     pub fn remembered_files(&self) -> Vec<Arc<File>> {
         let cache = lock(&self.cache);
         cache.slots.values().filter_map(|slot| slot.known.as_ref().ok()).map(|(_, file)| file.clone()).collect()
+    }
+
+    /// Lets go of files that have been removed, so that their space is freed.
+    pub fn forget_removed(&self) {
+        let is_removed = |file: &File| rustix::fs::fstat(file.fd()).is_ok_and(|stat| stat.st_nlink == 0);
+        let forgotten: Vec<Slot> = {
+            let mut cache = lock(&self.cache);
+            let gone = |_: &Origin, slot: &mut Slot| slot.known.as_ref().is_ok_and(|(_, file)| is_removed(file));
+            cache.slots.extract_if(gone).map(|(_, slot)| slot).collect()
+        };
+        drop(forgotten);
     }
 
     /// How often a header was read.
@@ -321,11 +367,6 @@ impl Catalog {
 
 fn shown_file_name(path: &Path) -> String {
     name::escape(path.file_name().unwrap_or_default().as_bytes()).into_owned()
-}
-
-/// The format of a file name. What no format knows by its name has a sidecar.
-fn format_by_name(shown: &str) -> &'static dyn Format {
-    FORMATS.iter().copied().find(|format| format.stem(shown).is_some()).unwrap_or(&raw::Raw)
 }
 
 /// Whether an array is another one that has grown: the same elements at the same places, and more behind.

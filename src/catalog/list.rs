@@ -81,7 +81,15 @@ impl Catalog {
         } else if is_dir {
             return None;
         } else {
-            (self.listed_name(folder, real, self.claim(folder, real)?), Item::Array(Origin::File(path)))
+            let name = match self.claim(folder, real) {
+                Some(claim) => self.listed_name(folder, real, claim),
+                // The one file that is served shows even if only its content tells its format.
+                None if self.only.as_deref() == Some(real) && self.format_by_content(&path).is_some() => {
+                    name::escape(real.as_bytes()).into_owned()
+                }
+                None => return None,
+            };
+            (name, Item::Array(Origin::File(path)))
         };
         (!self.is_reserved(folder, &name)).then_some((name, item))
     }

@@ -58,7 +58,7 @@ impl Catalog {
     /// Whether a file of this name in a folder is an array file: it exists, and a format knows the name or a sidecar
     /// stands beside it.
     pub(super) fn claim(&self, folder: &Path, file: &OsStr) -> Option<Claim> {
-        if self.only.as_deref().is_some_and(|only| only != file) {
+        if !self.serves(file) {
             return None;
         }
         let shown = shown_name(file);
@@ -72,6 +72,11 @@ impl Catalog {
             None => return None,
         };
         self.is_file(&folder.join(file)).then_some(claim)
+    }
+
+    /// Whether files of this name are served: where the source is one file, only that.
+    pub(super) fn serves(&self, file: &OsStr) -> bool {
+        self.only.as_deref().is_none_or(|only| only == file)
     }
 
     /// The file that appears under a stem, of all that have it. `real` is the stem as the source spells it.

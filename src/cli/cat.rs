@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         _ => catalog.only_file().map(|origin| catalog.shown_path(&origin)),
     };
     drop(named);
-    let fs = Fs::new(Arc::new(catalog), Settings { read_only: true, ..Settings::default() });
+    let fs = Fs::new(Arc::new(catalog), Settings::default());
     let found = match (find(&fs, &args.view), only) {
         (Err(Errno::NOENT), Some(only)) => find(&fs, &format!("{only}/{}", args.view)),
         (found, _) => found,

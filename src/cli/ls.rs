@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn entries_of(path: &Path, source_args: &SourceArgs) -> Result<Vec<Value>, Failure> {
     let catalog = Catalog::open(path, source_args.catalog_options(false), Store::new(Limits::default()))?;
     let mut entries = Vec::new();
-    walk_arrays(&catalog, &mut |entry| entries.push(entry));
+    walk_arrays(&catalog, false, &mut |entry| entries.push(entry));
     Ok(entries)
 }
 

@@ -26,6 +26,8 @@ use crate::store::{Limits, Store};
 
 /// For how long the background process may take to mount.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often files that were removed are let go.
+const SWEEP: Duration = Duration::from_secs(1);
 /// What it writes once the mount answers.
 const READY: &[u8] = b"ready\n";
 
@@ -251,6 +253,13 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     log::info!("{} mounted at {}", args.source.display(), point.display());
     let unmounter = mounted.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &unmounter))?;
+    let swept = catalog.clone();
+    std::thread::Builder::new().name("sweeper".into()).spawn(move || {
+        loop {
+            std::thread::sleep(SWEEP);
+            swept.forget_removed();
+        }
+    })?;
     if args.background_child
         && let Err(failure) = detach()
     {

@@ -41,7 +41,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     // Taken before: after unmounting there is nobody to ask.
     let process = process_behind(&point).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    mount::unmount_path(&point, args.lazy)?;
+    // Whatever has a file open in a dead mount can do nothing with it.
+    let dead = point.metadata().is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
+    mount::unmount_path(&point, args.lazy || dead)?;
     if let Some(process) = process.filter(|_| !args.lazy) {
         let ended = |timeout| rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout));
         if ended(Some(&Timespec { tv_sec: 2, tv_nsec: 0 }))? == 0 {

@@ -76,6 +76,10 @@ impl Format for Npy {
         file_name.strip_suffix(".npy").map(|stem| if stem.is_empty() { file_name } else { stem })
     }
 
+    fn knows(&self, head: &[u8]) -> bool {
+        head.starts_with(MAGIC)
+    }
+
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Array, Refusal> {
         let Header { dtype, shape, order, offset } = header(file)?;
         let layout = Layout::packed(offset, &shape, dtype.itemsize(), order).map_err(|error| {

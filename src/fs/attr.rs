@@ -153,7 +153,11 @@ impl Fs {
 
     pub(super) fn attr_of_leaf(&self, inode: u64, tree: &Tree, leaf: &Leaf, stat: &Stat) -> Attr {
         if let Leaf::Fact(fact) = leaf {
-            return Attr::of_text(inode, facts::content(&self.catalog, tree, *fact).len() as u64, stat);
+            return Attr::of_text(
+                inode,
+                facts::content(&self.catalog, tree, *fact, self.settings.read_only).len() as u64,
+                stat,
+            );
         }
         let may_write = tree.description.writable && !self.settings.read_only;
         let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
@@ -164,7 +168,10 @@ impl Fs {
         let views = |stat: &Stat| Attr::new(inode, Kind::Folder, 0, enterable(stat.st_mode), stat);
         match folder {
             Folder::Source(path) => match self.catalog.only_file() {
-                Some(origin) => Ok(views(&self.catalog.stat(&origin)?)),
+                // Without the file the root is still there, with `.afbfs` and nothing else.
+                Some(origin) => {
+                    Ok(views(&self.catalog.stat(&origin).or_else(|_| rustix::fs::fstat(self.catalog.root()))?))
+                }
                 None => {
                     let stat = self.catalog.stat_folder(path)?;
                     Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o7777, &stat))

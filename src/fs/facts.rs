@@ -122,9 +122,9 @@ pub(super) fn text(tree: &Tree, leaf: &Leaf, fact: Fact) -> String {
 }
 
 /// The content of a fact's file.
-pub(super) fn content(catalog: &Catalog, tree: &Tree, fact: Fact) -> String {
+pub(super) fn content(catalog: &Catalog, tree: &Tree, fact: Fact, read_only: bool) -> String {
     let mut content = match fact {
-        Fact::Info => pretty(&info(catalog, tree)),
+        Fact::Info => pretty(&info(catalog, tree, read_only)),
         _ => text(tree, &Leaf::Data, fact),
     };
     content.push('\n');
@@ -132,7 +132,7 @@ pub(super) fn content(catalog: &Catalog, tree: &Tree, fact: Fact) -> String {
 }
 
 /// The entry of an array in `arrays.json`; of a tree below it, the same about the view.
-pub(super) fn info(catalog: &Catalog, tree: &Tree) -> Value {
+pub(super) fn info(catalog: &Catalog, tree: &Tree, read_only: bool) -> Value {
     let description = &tree.description;
     let layout = layout_of(tree, &Leaf::Data);
     let mut path = catalog.shown_path(&description.origin);
@@ -154,7 +154,7 @@ pub(super) fn info(catalog: &Catalog, tree: &Tree) -> Value {
         "strides": layout.as_ref().map(|layout| layout.strides.clone()),
         "offset": layout.as_ref().map(|layout| layout.offset),
         "order": order_of(layout.as_ref()),
-        "writable": description.writable,
+        "writable": description.writable && !read_only,
         "forms": form::SUFFIXES,
         "attributes": description.array.attributes,
     })

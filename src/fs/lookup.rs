@@ -100,8 +100,8 @@ impl Fs {
                 Child::Leaf(tree.on_axis(axis, pick))
             }
             Place::Range => {
-                let span = name::range(split_form(name)?, tree.selection.count()).ok_or(Errno::NOENT)?;
-                Child::Leaf(Leaf::Range(span))
+                let pick = name::pick(split_form(name)?, tree.selection.count()).ok_or(Errno::NOENT)?;
+                Child::Leaf(tree.raveled(pick))
             }
             Place::Slice => {
                 let picks = name::expression(split_form(name)?, tree.selection.shape()).ok_or(Errno::NOENT)?;

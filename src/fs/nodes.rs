@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use super::tree::{Leaf, Step, Tree};
 use crate::catalog::Origin;
+use crate::dtype::DType;
+use crate::layout::Selection;
 use crate::store::lock;
 
 /// The root folder's number.
@@ -102,8 +104,9 @@ pub(super) enum Node {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Folder(u64, Box<str>),
-    Tree(Origin, Vec<Step>),
-    Leaf(Origin, Vec<Step>, Leaf),
+    /// A tree is what it shows, whichever steps led to it.
+    Tree(Origin, Selection, DType),
+    Leaf(Origin, Option<Selection>, Leaf),
     Error(Origin),
 }
 
@@ -237,8 +240,8 @@ impl Nodes {
             return start + offset;
         }
         // A slice is its selection of the array, whichever tree it was named in; a range is counted in its tree.
-        let steps = if let Leaf::Slice(_) = leaf { Vec::new() } else { tree.steps.clone() };
-        let key = Key::Leaf(tree.description.origin.clone(), steps, leaf.clone());
+        let counted = (!matches!(leaf, Leaf::Slice(_))).then(|| tree.selection.clone());
+        let key = Key::Leaf(tree.description.origin.clone(), counted, leaf.clone());
         let same = |entry: &Entry| matches!(entry, Entry::Leaf(known, _) if same_array(known, tree));
         let number = inner.intern(key, same, || (Entry::Leaf(tree.clone(), leaf.clone()), 1));
         inner.refer(number);
@@ -274,7 +277,7 @@ impl Nodes {
 }
 
 fn intern_tree(inner: &mut Inner, tree: &Arc<Tree>) -> u64 {
-    let key = Key::Tree(tree.description.origin.clone(), tree.steps.clone());
+    let key = Key::Tree(tree.description.origin.clone(), tree.selection.clone(), tree.dtype.clone());
     let same = |entry: &Entry| matches!(entry, Entry::Tree(known) if same_array(known, tree));
     inner.intern(key, same, || (Entry::Tree(tree.clone()), tree.files()))
 }

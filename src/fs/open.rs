@@ -144,7 +144,7 @@ impl Fs {
             _ if access.write => return Err(if self.settings.read_only { Errno::ROFS } else { Errno::ACCESS }),
             Node::Leaf(tree, leaf) => {
                 let Leaf::Fact(fact) = leaf else { return Err(Errno::INVAL) };
-                text(facts::content(&self.catalog, &tree, fact))
+                text(facts::content(&self.catalog, &tree, fact, self.settings.read_only))
             }
             Node::Error(origin) => match self.catalog.describe(&origin) {
                 Err(Problem::Refused(reason)) => text(error_text(&self.catalog, &origin, &reason)),

@@ -10,7 +10,7 @@ use super::{Fs, Tree};
 use crate::catalog::{Catalog, Problem};
 
 /// Calls `each` with the entry of every array of a catalog, and of every file that looked like one and is not served.
-pub fn walk_arrays(catalog: &Catalog, each: &mut dyn FnMut(Value)) {
+pub fn walk_arrays(catalog: &Catalog, read_only: bool, each: &mut dyn FnMut(Value)) {
     catalog.walk(&mut |_, origin| {
         let refused = |reason: &str| {
             json!({
@@ -21,7 +21,7 @@ pub fn walk_arrays(catalog: &Catalog, each: &mut dyn FnMut(Value)) {
         };
         let entry = match catalog.describe(&origin) {
             Ok(described) => match Tree::new(described.description, &[]) {
-                Ok(tree) => facts::info(catalog, &tree),
+                Ok(tree) => facts::info(catalog, &tree, read_only),
                 Err(error) => refused(&error.to_string()),
             },
             Err(Problem::Refused(reason)) => refused(&reason),
@@ -39,7 +39,7 @@ impl Fs {
             Special::Stats => facts::pretty(&self.stats()),
             Special::Arrays => {
                 let mut arrays = Vec::new();
-                walk_arrays(&self.catalog, &mut |entry| arrays.push(entry));
+                walk_arrays(&self.catalog, self.settings.read_only, &mut |entry| arrays.push(entry));
                 facts::pretty(&Value::Array(arrays))
             }
         };

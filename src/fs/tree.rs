@@ -146,6 +146,24 @@ impl Tree {
         self.slice(&picks)
     }
 
+    /// The canonical leaf of an index or range of the elements in C order.
+    pub(super) fn raveled(&self, pick: Pick) -> Leaf {
+        let shape = self.selection.shape();
+        match pick {
+            _ if shape.len() == 1 => self.slice(&[pick]),
+            Pick::Span(span) => Leaf::Range(span),
+            Pick::Index(mut number) => {
+                let mut picks: Vec<Pick> = Vec::with_capacity(shape.len());
+                for &length in shape.iter().rev() {
+                    picks.push(Pick::Index(number % length));
+                    number /= length;
+                }
+                picks.reverse();
+                self.slice(&picks)
+            }
+        }
+    }
+
     /// The array's elements that a leaf shows, before a range is taken of them.
     pub(super) fn selection_of(&self, leaf: &Leaf) -> Selection {
         match leaf {

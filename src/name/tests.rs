@@ -6,6 +6,14 @@ mod oracle;
 mod paths;
 mod properties;
 
+/// The indices that a name picks, an index being one.
+pub(super) fn range(text: &str, count: u64) -> Option<Span> {
+    Some(match pick(text, count)? {
+        Pick::Index(start) => Span { start, step: 1, len: 1 },
+        Pick::Span(span) => span,
+    })
+}
+
 fn indices(pick: Pick) -> Vec<u64> {
     match pick {
         Pick::Index(index) => vec![index],

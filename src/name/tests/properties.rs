@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::indices;
+use super::{indices, range};
 use crate::layout::{Pick, Span};
 use crate::name::*;
 
