@@ -1,0 +1,126 @@
+"""What is read from disk and written back: columns and rows of files of which nothing is in memory."""
+
+import contextlib
+import os
+import statistics
+
+import numpy as np
+
+from lab import PAGE, Unavailable, at_once, buffer, cachestat, forget, io_of, opened, timed
+
+
+def measure(lab):
+    column(lab)
+    columns(lab)
+    written(lab)
+    overwritten(lab)
+
+
+def numpy_column(lab, index):
+    def action():
+        np.array(np.load(lab.npy, mmap_mode="r")[:, index])
+
+    return action
+
+
+def column(lab):
+    """One column, cold; each side begins with nothing of the file in memory."""
+    memory = buffer(lab.side * 8)
+    ours, numpy, pages, numpy_pages = [], [], [], []
+    for turn in range(2 if lab.quick else 3):
+        forget(lab.npy)
+        with lab.mounted() as mnt, mnt.open(f"big/col/{1000 + turn}") as fd:
+            before = cachestat(lab.npy).cache
+            ours.append(timed(lambda fd=fd: os.preadv(fd, [memory], 0)))
+            pages.append(cachestat(lab.npy).cache)
+        lab.table.note(f"a column, cold: {before} pages in memory before it, {pages[-1]} after it")
+        forget(lab.npy)
+        numpy.append(timed(numpy_column(lab, 1000 + turn)))
+        numpy_pages.append(cachestat(lab.npy).cache)
+    ours, numpy = statistics.median(ours), statistics.median(numpy)
+    lab.table.note(f"a column, cold: mount {ours * 1e3:.0f} ms, numpy {numpy * 1e3:.0f} ms")
+    lab.table.at_least("a column, cold: speed / numpy.memmap", numpy / ours, 3)
+    lab.table.at_most("  pages read / pages that hold it", max(pages) / lab.side, 1.02)
+    lab.table.row("  numpy.memmap: the same figure", "", statistics.median(numpy_pages) / lab.side)
+
+
+def columns(lab):
+    """Sixteen columns, four readers at once."""
+    picked = np.random.default_rng(3).permutation(lab.side)[:16]
+    shares = [picked[i::4] for i in range(4)]
+    ours, numpy = [], []
+    for _ in range(1 if lab.quick else 2):
+        forget(lab.npy)
+        with lab.mounted() as mnt:
+
+            def read(share, mnt=mnt):
+                for index in share:
+                    (mnt / f"big/col/{index}").read_bytes()
+
+            ours.append(at_once([lambda share=share: read(share) for share in shares]))
+        forget(lab.npy)
+
+        def mapped(share):
+            array = np.load(lab.npy, mmap_mode="r")
+            for index in share:
+                np.array(array[:, index])
+
+        numpy.append(at_once([lambda share=share: mapped(share) for share in shares]))
+    lab.table.note(f"16 columns, cold, 4 readers: mount {min(ours) * 1e3:.0f} ms, numpy {min(numpy) * 1e3:.0f} ms")
+    lab.table.at_least("16 columns, cold, 4 readers: speed / numpy.memmap", min(numpy) / min(ours), 6)
+
+
+def written(lab):
+    """A column, written and made durable."""
+    lab.warm(lab.npy)
+    random = np.random.default_rng(4)
+    ours, numpy, dirty, left = [], [], [], []
+    with lab.mounted() as mnt:
+        array = lab.memmap()
+        array[:, 0].sum()
+        for turn in range(2 if lab.quick else 7):
+            values = random.random(lab.side)
+            with mnt.open(f"big/col/{2000 + 2 * turn}", os.O_RDWR) as fd:
+                with opened(lab.npy, os.O_RDWR) as file:
+                    os.fsync(file)
+                first = timed(lambda fd=fd, values=values: os.pwrite(fd, values.data, 0))
+                dirty.append(cachestat(lab.npy).dirty)
+                second = timed(lambda fd=fd: os.fsync(fd))
+                ours.append(first + second)
+                after = cachestat(lab.npy)
+                left.append(after.dirty + after.writeback)
+
+            def assign(turn=turn, values=values):
+                array[:, 2001 + 2 * turn] = values
+                array.flush()
+
+            numpy.append(timed(assign))
+            lab.table.note(f"a column written: write {first * 1e3:.1f} ms, fsync {second * 1e3:.1f} ms, numpy {numpy[-1] * 1e3:.1f} ms")
+            if not np.array_equal(array[:, 2000 + 2 * turn], values):
+                raise AssertionError("a column was not written")
+    lab.table.at_most("a column written: pages dirtied / pages that hold it", max(dirty) / lab.side, 1.02)
+    lab.table.row("  dirty pages after fsync", "0", str(max(left)), not max(left))
+    ratio = statistics.median(ours) / statistics.median(numpy)
+    lab.table.at_most("  write and fsync: time / numpy.memmap and flush", ratio, 1)
+
+
+def overwritten(lab):
+    """A row, cold. Only the pages at its ends, which it covers in part, have to be read."""
+    length = lab.side * 8
+    values = os.urandom(length)
+    read = []
+    for turn in range(3):
+        start = 128 + (3000 + turn) * length
+        partial = len({start // PAGE if start % PAGE else None, (start + length) // PAGE if (start + length) % PAGE else None} - {None})
+        forget(lab.npy)
+        with lab.mounted() as mnt, mnt.open(f"big/row/{3000 + turn}", os.O_RDWR) as fd:
+            with contextlib.suppress(OSError):
+                before = io_of(mnt.pid, "read_bytes")
+                cached = cachestat(lab.npy).cache
+                os.pwrite(fd, values, 0)
+                read.append(max(0, (io_of(mnt.pid, "read_bytes") - before) // PAGE - partial))
+                brought = cachestat(lab.npy).cache - cached
+                lab.table.note(f"a row overwritten, cold: {read[-1]} pages read but for {partial} at its ends; {brought} came into memory")
+    if not read:
+        raise Unavailable("/proc/PID/io")
+    lab.table.row("a row overwritten, cold: wholly overwritten pages read from disk", "0", str(max(read)), not max(read))
