@@ -104,20 +104,23 @@ def shapes(lab):
         np.save(folder / f"x{size}.npy", flat[: rows * columns].reshape(rows, columns))
         np.save(folder / f"y{size}.npy", flat[: rows // 16 * 16 * columns].reshape(rows // 16, 16, columns))
     memory = buffer(MIB)
-    with lab.mounted(folder) as mnt:
+    with lab.mounted(folder) as mnt, lab.empty_fuse() as zeros, opened(zeros) as empty:
         for name, index in CASES.items():
-            figures = {size: shape(lab, mnt, folder, size, name, index, memory) for size in DTYPES}
-            worst = max(figures, key=figures.get)
+            figures = {size: shape(lab, mnt, folder, size, name, index, memory, empty) for size in DTYPES}
+            floors = {size: figure for size, (_, figure) in figures.items()}
+            figures = {size: figure for size, (figure, _) in figures.items()}
+            worst, most = max(figures, key=figures.get), max(floors, key=floors.get)
             what = "a plane of axis 1" if name == "plane" else f"[{name}]"
-            label = f"{what}, items of 1 to 24 bytes, the worst ({worst}): time / (numpy + round trips)"
-            lab.table.at_most(label, figures[worst], 1)
+            lab.table.at_most(f"{what}, items of 1 to 24 bytes, worst {worst}: time / (numpy + round trips)", figures[worst], 1)
+            lab.table.row(f"  the same: time / (numpy + empty FUSE), worst {most}", "", floors[most])
             lab.table.note(f"{what}: by size of item: " + ", ".join(f"{size}: {figure:.2f}" for size, figure in figures.items()))
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
 
 
-def shape(lab, mnt, folder, size, name, index, memory):
+def shape(lab, mnt, folder, size, name, index, memory, empty):
+    """The time of a slice, as a multiple of numpy.copyto and round trips, and of it and an empty FUSE file system."""
     stem = "y" if name == "plane" else "x"
     array = np.load(folder / f"{stem}{size}.npy", mmap_mode="r")
     view = array[index]
@@ -129,7 +132,8 @@ def shape(lab, mnt, folder, size, name, index, memory):
         sides = {
             "mount": lambda: read_through(fd, view.nbytes, memory, MIB),
             "numpy": lambda: np.copyto(target, view),
+            "empty": lambda: read_through(empty, view.nbytes, memory, MIB),
         }
         trips = -(-view.nbytes // MIB)
         times = compare(sides, 5 if lab.quick else 9, (lab.table, f"{path}", 1))
-    return times["mount"] / (times["numpy"] + trips * lab.round_trip)
+    return times["mount"] / (times["numpy"] + trips * lab.round_trip), times["mount"] / (times["numpy"] + times["empty"])

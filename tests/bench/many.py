@@ -4,6 +4,7 @@ import os
 import random
 import statistics
 import subprocess
+import threading
 import time
 
 import numpy as np
@@ -31,16 +32,26 @@ def listing(lab):
             listed = subprocess.run(["ls", "-f", mnt / name], stdout=subprocess.PIPE, check=True).stdout
             return listed.count(b"\n")
 
+        before = anonymous(mnt.pid)
         ls("short/row")
-        before, count = anonymous(mnt.pid), 0
         seconds = timed(lambda: ls("long/row"))
-        count = ls("long/row")
-        after = anonymous(mnt.pid)
+        first, samples, done = anonymous(mnt.pid), [], threading.Event()
+
+        def watch():
+            while not done.wait(0.01):
+                samples.append(anonymous(mnt.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        count = min(ls("long/row") for _ in range(3))
+        done.set()
+        watcher.join()
+        after = max(samples)
     if count < 1_000_000:
         raise AssertionError(f"only {count} names were listed")
     clear(folder)
-    lab.table.note(f"ls -f of 1 000 000 rows: {seconds:.2f} s; RssAnon {before:.1f} MiB before, {after:.1f} MiB after")
-    lab.table.at_most("ls -f of a million rows: RssAnon of the daemon after / before", after / before, 1.05)
+    lab.table.note(f"ls -f of 1 000 000 rows: {seconds:.2f} s; RssAnon {before:.1f} MiB before, {first:.1f} after the first, {after:.1f} at most in three more")
+    lab.table.at_most("ls -f of a million rows: RssAnon at most in three more / after the first", after / first, 1.05)
 
 
 def clear(folder):

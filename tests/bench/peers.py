@@ -53,7 +53,7 @@ def nbd(lab, name):
     @contextlib.contextmanager
     def served(offset, size):
         point = lab.folder("nbd-")
-        nbdkit = ["nbdkit", "-s", "--exit-with-parent", "--filter=offset", "file", str(lab.npy), f"offset={offset}", f"range={size}"]
+        nbdkit = ["nbdkit", "--exit-with-parent", "--filter=offset", "file", str(lab.npy), f"offset={offset}", f"range={size}"]
         with lab.served(["nbdfuse", str(point), "[", *nbdkit, "]"], point, lambda: (point / "nbd").exists()):
             yield point / "nbd"
         point.rmdir()
@@ -124,6 +124,7 @@ def hdf(lab, name):
         data = file.create_dataset("x", array.shape, array.dtype)
         for start in range(0, lab.side, 512):
             data[start : start + 512] = array[start : start + 512]
+    del array
     rows = MIB // (lab.side * 8)
     piece, one = np.empty((rows, lab.side)), np.empty(lab.side)
     memory = buffer(lab.side * 8)

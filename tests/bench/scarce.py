@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import MIB, Unavailable, forget
+from lab import MIB, Unavailable, forget, wait_for
 
 LIMIT = 128 * MIB
 
@@ -29,14 +29,14 @@ def group():
             folder.mkdir()
         except OSError:
             continue
-        try:
-            (folder / limit).write_text(str(LIMIT))
-        except OSError:
+        if not (folder / limit).exists():
             folder.rmdir()
             continue
         try:
+            (folder / limit).write_text(str(LIMIT))
             yield folder
         finally:
+            wait_for(lambda: not (folder / "cgroup.procs").read_text(), "the processes of the memory group end")
             folder.rmdir()
         return
     raise Unavailable("a memory cgroup cannot be made")
