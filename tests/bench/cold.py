@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 
-from lab import PAGE, Unavailable, at_once, buffer, cachestat, forget, io_of, opened, timed
+from lab import MIB, PAGE, Unavailable, at_once, buffer, cachestat, forget, io_of, opened, read_through, timed
 
 
 def measure(lab):
@@ -14,6 +14,7 @@ def measure(lab):
     columns(lab)
     written(lab)
     overwritten(lab)
+    streams(lab)
 
 
 def numpy_column(lab, index):
@@ -23,10 +24,25 @@ def numpy_column(lab, index):
     return action
 
 
+def asked_for(lab, index):
+    """The least that reading the pages of a column can take: each is asked for, and then read."""
+
+    def action():
+        places = range(128 + index * 8, lab.npy.stat().st_size, lab.side * 8)
+        with opened(lab.npy) as fd:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+            for place in places:
+                os.posix_fadvise(fd, place // PAGE * PAGE, PAGE, os.POSIX_FADV_WILLNEED)
+            for place in places:
+                os.pread(fd, 8, place)
+
+    return action
+
+
 def column(lab):
     """One column, cold; each side begins with nothing of the file in memory."""
     memory = buffer(lab.side * 8)
-    ours, numpy, pages, numpy_pages = [], [], [], []
+    ours, numpy, floor, pages, numpy_pages = [], [], [], [], []
     for turn in range(2 if lab.quick else 3):
         forget(lab.npy)
         with lab.mounted() as mnt, mnt.open(f"big/col/{1000 + turn}") as fd:
@@ -37,9 +53,12 @@ def column(lab):
         forget(lab.npy)
         numpy.append(timed(numpy_column(lab, 1000 + turn)))
         numpy_pages.append(cachestat(lab.npy).cache)
-    ours, numpy = statistics.median(ours), statistics.median(numpy)
-    lab.table.note(f"a column, cold: mount {ours * 1e3:.0f} ms, numpy {numpy * 1e3:.0f} ms")
+        forget(lab.npy)
+        floor.append(timed(asked_for(lab, 1000 + turn)))
+    ours, numpy, floor = (statistics.median(seconds) for seconds in (ours, numpy, floor))
+    lab.table.note(f"a column, cold: mount {ours * 1e3:.0f} ms, numpy {numpy * 1e3:.0f} ms, its pages asked for by fadvise {floor * 1e3:.0f} ms")
     lab.table.at_least("a column, cold: speed / numpy.memmap", numpy / ours, 3)
+    lab.table.row("  time / asking for its pages by fadvise, and pread", "", ours / floor)
     lab.table.at_most("  pages read / pages that hold it", max(pages) / lab.side, 1.02)
     lab.table.row("  numpy.memmap: the same figure", "", statistics.median(numpy_pages) / lab.side)
 
@@ -139,3 +158,28 @@ def overwritten(lab):
     if not read:
         raise Unavailable("/proc/PID/io")
     lab.table.row("a row overwritten, cold: wholly overwritten pages read from disk", "0", str(max(read)), not max(read))
+
+
+def streams(lab):
+    """The start of the array, cold, in requests of 1 MiB: read, and overwritten; against the file itself."""
+    size, memory = 128 * MIB, buffer(MIB)
+
+    def write(fd, offset):
+        for at in range(0, size, MIB):
+            os.pwritev(fd, [memory], offset + at)
+
+    def read(fd, offset):
+        read_through(fd, size, memory, MIB, offset)
+
+    for what, flags, action in [("read", os.O_RDONLY, read), ("overwritten", os.O_RDWR, write)]:
+        times = {"file": [], "mount": []}
+        for _ in range(1 if lab.quick else 3):
+            forget(lab.npy)
+            with opened(lab.npy, flags) as fd:
+                times["file"].append(timed(lambda fd=fd: action(fd, 128)))
+            forget(lab.npy)
+            with lab.mounted() as mnt, mnt.open("big/data", flags) as fd:
+                times["mount"].append(timed(lambda fd=fd: action(fd, 0)))
+        file, mount = (statistics.median(times[side]) for side in ("file", "mount"))
+        lab.table.note(f"128 MiB of data {what}, cold, 1 MiB: file {file * 1e3:.0f} ms, mount {mount * 1e3:.0f} ms")
+        lab.table.row(f".npy data {what}, cold, 1 MiB: time / the file itself", "", mount / file)

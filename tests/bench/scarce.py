@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import MIB, Unavailable, forget, wait_for
+from lab import MIB, Unavailable, forget, io_of, wait_for
 
 LIMIT = 128 * MIB
 
@@ -71,11 +71,12 @@ def add(lab, folder):
             raise RuntimeError(f"the program ended with {done.returncode}: {arguments[0]}")
         return float(done.stdout)
 
-    ours, numpy = [], []
+    ours, numpy, read = [], [], []
     for _ in range(1 if lab.quick else 3):
         forget(*names)
         with lab.mounted(source, wrap=enter) as mnt:
             ours.append(seconds("mount", *(mnt / f"{name}/data" for name in "abc")))
+            read.append(io_of(mnt.pid, "read_bytes") / (rows * 4096 * 8))
             if mnt.pid not in [int(word) for word in (folder / "cgroup.procs").read_text().split()]:
                 raise RuntimeError("the daemon is not in the memory group, or was killed")
         forget(*names)
@@ -88,4 +89,5 @@ def add(lab, folder):
     lab.table.note(f"c = a + b, {size} MiB each, cold, in 128 MiB: mount {ours} s, numpy {numpy} s")
     ratio = statistics.median(numpy) / statistics.median(ours)
     lab.table.at_least(f"c = a + b, {size} MiB each, in 128 MiB of memory: speed / numpy.memmap", ratio, 0.8)
+    lab.table.row("  bytes that afbfs read from disk / bytes of a and b", "", statistics.median(read) / 2)
     lab.table.row("  processes killed + bytes swapped", "0", str(killed + swapped), not killed + swapped)
