@@ -44,10 +44,10 @@
 //! 6. *Coherence.* All views alias the bytes of the mapping, and programs' own reads and writes bypass the kernel's
 //!    page cache, so there is nothing to keep coherent but the pages that mappings and `sendfile(2)` use (and
 //!    reads, where [`fs::Cache::Pages`] says so), and of them not those of views that the kernel takes from the
-//!    array file itself. Whoever lets the kernel fill such a page marks the inode before the bytes are read;
-//!    whoever writes looks for marks after the bytes are written, by file and range of bytes, and is answered once
-//!    those pages are dropped. The marks are kept for each file (device and inode), not for each array: hard links
-//!    and overlapping descriptions alias too.
+//!    array file itself. Whoever lets the kernel fill such a page marks the inode before the bytes are read; whoever
+//!    writes looks for marks first, by file and range of bytes, and is put off until those pages are dropped. Fills
+//!    and writes of one file exclude each other. The marks are kept for each file (device and inode), not for each
+//!    array: hard links and overlapping descriptions alias too.
 //! 7. *Faults.* Whatever lies past the end of a file is EIO, exact to the byte. Every load and store in a mapping happens in
 //!    the assembly of `store::sys`, from which the SIGBUS handler can return, or in the kernel, which checks by itself.
 //!    A SIGBUS anywhere else is a bug and ends the process; a panic in a request is a bug and costs that request (EIO).
@@ -71,7 +71,7 @@
 //!   path once our own mount has been removed by somebody else. Here a mount is known by its device number.
 //! - *There is no module for conversions of elements, and none for overlays.* Nothing needs them yet; their places in the
 //!   order, behind `runs` and behind `catalog`, are kept free in `tests/tidy.rs`.
-//! - *A write returns the stale inodes* ([`fs::Written`]) and the adapter drops their pages before it answers. A notifier
+//! - *A write returns the inodes whose pages are in the way* ([`fs::Written`]), and the adapter drops these and writes again. A notifier
 //!   that `fs` calls would do so from within the request, where dropping dirty pages waits for the kernel, which
 //!   waits for us.
 //! - *The background process is this program started anew*, before it has any thread, and not a fork: that needs no unsafe

@@ -292,3 +292,19 @@ def test_saving_an_array_beside_a_mounted_one_shows_it(save_here, source):
         eventually(lambda: (mnt / "b/data").exists(), "b is there by name", within=2)
         eventually(lambda: listed(mnt) == {"a", "b"}, "b is listed", within=2)
         check_array(mnt, array, "b")
+
+
+def test_a_file_known_by_its_content(save_here, source):
+    array = save_here("a.npy")
+    (source / "measurement").write_bytes((source / "a.npy").read_bytes())
+    (source / "text").write_text("no array")
+    with mounted(source) as mnt:
+        assert listed(mnt) == {"a"}
+        assert mnt.read("measurement/data") == array.view().bytes()
+        with pytest.raises(FileNotFoundError):
+            os.stat(mnt / "text")
+    with mounted(source / "measurement") as mnt:
+        assert listed(mnt) == {"measurement"}
+        assert mnt.read("measurement/row/1") == array.view().row(1).bytes()
+        (source / "measurement").unlink()
+        assert mnt.read(".afbfs/version")

@@ -8,7 +8,18 @@ import tempfile
 import numpy as np
 import pytest
 
-from harness import afbfs, cleared, is_mounted, mounted, mountpoint_for, needs_command, needs_root, unavailable
+from harness import (
+    afbfs,
+    cleared,
+    eventually,
+    is_mounted,
+    mounted,
+    mountpoint_for,
+    needs_command,
+    needs_root,
+    refused,
+    unavailable,
+)
 from oracle import json_dtype
 
 
@@ -188,3 +199,17 @@ def test_the_command_reads_descriptions_too(source, values):
         assert afbfs("cat", source, f"{name}/row/7").stdout == values[7].tobytes()
     listed = afbfs("ls", source).stdout.decode()
     assert "x_200x100_float32" in listed and "raw" in listed
+
+
+def test_a_sidecar_that_grows_beyond_reason_is_refused(source):
+    (source / "x.bin").write_bytes(bytes(64))
+    sidecar = source / "x.bin.toml"
+    sidecar.write_text('dtype = "f8"\nshape = "8"\n')
+    with mounted(source) as mnt:
+        assert mnt.read("x/shape") == b"8\n"
+        with mnt.open("x/data", os.O_RDWR) as fd:
+            os.truncate(sidecar, 1 << 40)
+            with refused("ESTALE"):
+                os.pwrite(fd, b"12345678", 0)
+        eventually(lambda: os.listdir(mnt / "x") == ["error"], "the array is refused")
+        assert mnt.is_alive()
