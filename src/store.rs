@@ -24,8 +24,10 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_N
 use rustix::io::{Errno, Result, retry_on_intr};
 
 mod copy;
+mod stream;
 mod sync;
 pub use copy::{gather, read, write};
+pub use stream::Stream;
 pub use sync::sync;
 mod sys;
 mod tile;

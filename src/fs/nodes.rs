@@ -267,6 +267,10 @@ impl Nodes {
             && inner.numbers.get(&slot.key) == Some(&start)
         {
             inner.numbers.remove(&slot.key);
+            // Room that many names needed once is given back.
+            if inner.numbers.capacity() > 1024 && inner.numbers.len() < inner.numbers.capacity() / 8 {
+                inner.numbers.shrink_to_fit();
+            }
         }
     }
 

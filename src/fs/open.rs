@@ -12,7 +12,7 @@ use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
 use crate::catalog::{Problem, Validity};
 use crate::runs::View;
-use crate::store::{File, lock};
+use crate::store::{File, Stream, lock};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub(super) struct OpenFile {
     /// Whether something was written since the last flush, and ever.
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
+    pub(super) stream: Stream,
     /// The last write error of the file that this handle has reported.
     pub(super) error_seen: AtomicU64,
 }
@@ -202,6 +203,7 @@ impl Fs {
             validity: Validity::default(),
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
+            stream: Stream::default(),
             error_seen,
         };
         Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })

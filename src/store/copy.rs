@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::stream::{AHEAD, Stream};
 use super::tile::Batch;
 use super::{File, sys};
 use crate::runs::{Run, View};
@@ -24,7 +25,7 @@ fn file_of(files: &[Arc<File>], piece: u32) -> Result<&Arc<File>> {
 
 /// Hands the bytes of a window of a view to `sink`: straight from the mapping where they are contiguous,
 /// gathered once into a buffer of the thread where not. `files` are the pieces of the array, `fill` is an element
-/// for pieces that do not exist (zeros where it is empty).
+/// for pieces that do not exist (zeros where it is empty), `stream` what the handle read before.
 ///
 /// # Errors
 /// EIO for bytes past the end of a file, or that cannot be read. The sink is not called then.
@@ -33,8 +34,10 @@ pub fn read<R>(
     fill: &[u8],
     view: &View,
     window: Range<u64>,
+    stream: &Stream,
     sink: impl FnOnce(&[u8]) -> R,
 ) -> Result<R> {
+    let is_next = stream.follow(&window);
     if let Some((piece, bytes)) = view.contiguous(window.clone()) {
         let file = file_of(files, piece)?;
         if bytes.end > file.len()? {
@@ -43,7 +46,9 @@ pub fn read<R>(
         }
         if let Some((map, start)) = file.map_for_reading(&bytes)? {
             let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
-            prefetch(file, &map, offset, len);
+            let rest = window.start..window.end.saturating_add(AHEAD).min(view.len());
+            let room = if is_next { view.contiguous(rest).map_or(0, |(_, rest)| rest.end - bytes.end) } else { 0 };
+            stream.prefetch(file, &map, offset..offset + len, room, &window);
             file.store.counters.borrowed.fetch_add(1, Ordering::Relaxed);
             return Ok(sink(map.borrow(offset, len)));
         }
@@ -287,16 +292,6 @@ fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &m
         data = &data[count..];
     }
     Ok(())
-}
-
-/// Asks for the pages of a contiguous window, if they are not all in memory: with random access advised, the kernel
-/// would otherwise read them one by one.
-fn prefetch(file: &File, map: &sys::Map, offset: usize, len: usize) {
-    if len > sys::page_size() && !map.is_resident(offset, len) {
-        file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-        // Advice that is not taken costs only time.
-        let _ = map.will_need(offset, len);
-    }
 }
 
 /// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few

@@ -59,7 +59,7 @@ fn content(plain: &fs::File) -> Vec<u8> {
 }
 
 fn read_all(file: &Arc<File>, view: &View) -> Result<Vec<u8>> {
-    read(std::slice::from_ref(file), &[], view, 0..view.len(), <[u8]>::to_vec)
+    read(std::slice::from_ref(file), &[], view, 0..view.len(), &Stream::default(), <[u8]>::to_vec)
 }
 
 /// Says little where they differ: they are long.

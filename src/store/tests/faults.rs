@@ -16,7 +16,8 @@ fn what_a_truncation_took_is_an_error_to_the_byte_and_the_rest_is_read() {
         check_read(&file, &whole, &patterns(0..6 * page()));
         for left in [4 * page() + 1001, 4 * page(), 4 * page() - 1, 9, 1] {
             plain.set_len(left).unwrap();
-            let part = |range| read(std::slice::from_ref(&file), &[], &whole, range, <[u8]>::to_vec);
+            let part =
+                |range| read(std::slice::from_ref(&file), &[], &whole, range, &Stream::default(), <[u8]>::to_vec);
             assert!(part(0..left) == Ok(patterns(0..left)), "{left} bytes left");
             assert_eq!(part(left - 1..left), Ok(patterns(left - 1..left)));
             let faults = count(&store.counters.faults);
@@ -26,7 +27,8 @@ fn what_a_truncation_took_is_an_error_to_the_byte_and_the_rest_is_read() {
             assert_eq!(count(&store.counters.faults), faults + 3);
             // Of the elements, those that are left as a whole.
             let there = (left.saturating_sub(3) / 24) + u64::from(left.saturating_sub(3) % 24 >= 8);
-            let part = |range| read(std::slice::from_ref(&file), &[], &elements, range, <[u8]>::to_vec);
+            let part =
+                |range| read(std::slice::from_ref(&file), &[], &elements, range, &Stream::default(), <[u8]>::to_vec);
             let expected: Vec<u8> = (0..there).flat_map(|k| patterns(3 + 24 * k..11 + 24 * k)).collect();
             assert!(part(0..8 * there) == Ok(expected), "{left} bytes left");
             assert_eq!(part(0..8 * there + 8), Err(Errno::IO), "{left} bytes left");

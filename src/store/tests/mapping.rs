@@ -23,11 +23,12 @@ fn a_contiguous_window_is_lent_from_the_mapping() {
     let view = bytes(100..40 * page());
     for window in [0..10, 5000..5001, 17 * page()..20 * page(), 39 * page()..40 * page() - 100] {
         let borrowed = count(&store.counters.borrowed);
-        let (address, len) = read(std::slice::from_ref(&file), &[], &view, window.clone(), |bytes| {
-            assert!(bytes == patterns(100 + window.start..100 + window.end));
-            (bytes.as_ptr() as usize, bytes.len() as u64)
-        })
-        .unwrap();
+        let (address, len) =
+            read(std::slice::from_ref(&file), &[], &view, window.clone(), &Stream::default(), |bytes| {
+                assert!(bytes == patterns(100 + window.start..100 + window.end));
+                (bytes.as_ptr() as usize, bytes.len() as u64)
+            })
+            .unwrap();
         assert_eq!(len, window.end - window.start);
         assert_eq!(file_offset_of(address), Some((file.id().inode, 100 + window.start)));
         assert_eq!(count(&store.counters.borrowed), borrowed + 1);
@@ -53,7 +54,7 @@ fn a_strided_window_is_copied_once() {
     let expected: Vec<u8> = (0..300).flat_map(|k| patterns(40 + 640 * k..48 + 640 * k)).collect();
     let (mut requests, mut total) = (0, 0);
     for window in [0..2400, 0..8, 3..1001, 2399..2400] {
-        read(std::slice::from_ref(&file), &[], &view, window.clone(), |bytes| {
+        read(std::slice::from_ref(&file), &[], &view, window.clone(), &Stream::default(), |bytes| {
             assert!(bytes == &expected[window.start as usize..window.end as usize]);
             // Part of one element is contiguous, and lent.
             if bytes.len() > 8 {
@@ -195,4 +196,42 @@ fn reading_fills_no_hole_of_a_file_in_memory() {
 fn in_memory() -> Option<fs::File> {
     let plain = tempfile::tempfile_in("/dev/shm").ok()?;
     (rustix::fs::fstatfs(&plain).unwrap().f_type as u64 == TMPFS).then_some(plain)
+}
+
+#[test]
+fn who_reads_on_is_read_ahead_for_and_who_jumps_is_not() {
+    const WINDOW: u64 = 64;
+    const PAGES: u64 = 4096;
+    let plain = tempfile::tempfile().unwrap();
+    plain.write_all_at(&vec![7; (PAGES * page()) as usize], 0).unwrap();
+    let cached = || sys::cachestat(&plain, 0, PAGES * page()).map(|stat| stat.cached);
+    let drop_pages = || {
+        plain.sync_all().unwrap();
+        rustix::fs::fadvise(&plain, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    };
+    drop_pages();
+    if !matches!(cached(), Ok(0)) {
+        eprintln!("SKIPPED: pages cannot be dropped, or not be counted");
+        return;
+    }
+    let store = Store::new(Limits::default());
+    let file = store.file(plain.try_clone().unwrap().into()).unwrap();
+    let view = bytes(0..PAGES * page());
+    let read_windows = |numbers: &[u64]| {
+        drop_pages();
+        let stream = Stream::default();
+        let after = |number: &u64| {
+            let window = number * WINDOW * page()..(number + 1) * WINDOW * page();
+            let len = read(std::slice::from_ref(&file), &[], &view, window, &stream, <[u8]>::len).unwrap();
+            assert_eq!(len as u64, WINDOW * page());
+            cached().unwrap()
+        };
+        numbers.iter().map(after).collect::<Vec<u64>>()
+    };
+    assert_eq!(read_windows(&[0, 10, 5]), [WINDOW, 2 * WINDOW, 3 * WINDOW]);
+    let ahead = read_windows(&[3, 4, 5]);
+    assert_eq!(ahead[0], WINDOW);
+    assert!(ahead[1] > 3 * WINDOW, "{ahead:?}");
+    // At the end of the view there is nothing more to ask for.
+    assert_eq!(read_windows(&[PAGES / WINDOW - 2, PAGES / WINDOW - 1]), [WINDOW, 2 * WINDOW]);
 }

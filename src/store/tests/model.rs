@@ -180,7 +180,14 @@ impl World {
         match step {
             Step::Read(a, b) => {
                 let window = self.window(a, b);
-                let found = read(&self.files, fill, view, window.start as u64..window.end as u64, <[u8]>::to_vec);
+                let found = read(
+                    &self.files,
+                    fill,
+                    view,
+                    window.start as u64..window.end as u64,
+                    &Stream::default(),
+                    <[u8]>::to_vec,
+                );
                 assert_eq!(found, self.model.read(window).ok_or(Errno::IO));
             }
             Step::Gather(a, b) => {
