@@ -73,7 +73,7 @@ pub fn split_form<'a>(name: &'a str, suffixes: &[&str]) -> (&'a str, Option<&'a 
 }
 
 /// The canonical name of a span on an axis of `length`, in which it must lie: bounds where they are not the
-/// defaults, and a step other than 1. [`pick`] and [`range`] read it back.
+/// defaults, and a step other than 1. [`pick`] reads it back.
 pub fn span_name(span: Span, length: u64) -> String {
     let (first, step) = (i128::from(span.start), i128::from(span.step));
     let (length, len) = (i128::from(length), i128::from(span.len));
