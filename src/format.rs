@@ -1,7 +1,7 @@
 //! Array formats: bytes in, descriptions out.
 //!
 //! One file per format, its specification on top. A format says which file names are its own
-//! ([`Format::stem`]) and turns the header of a file into an [`Array`]; it opens nothing and maps nothing.
+//! ([`Format::stem`]) and turns the header of a file into [`Content`]: an [`Array`], or a [`Container`] of them; it opens nothing and maps nothing.
 //! To add one: write `format/NAME.rs`, and add its line to [`FORMATS`].
 
 use std::fmt;
@@ -16,17 +16,115 @@ use crate::source::{ReadAt, Siblings};
 pub mod npy;
 pub mod raw;
 
-/// What a format finds in a file: one array.
+/// What a format finds in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// The file is an array.
+    One(Array),
+    /// The file is a container of arrays, which becomes a folder of them.
+    Many(Container),
+}
+
+impl Content {
+    /// The array that the file is, if it is one.
+    pub fn into_array(self) -> Option<Array> {
+        match self {
+            Content::One(array) => Some(array),
+            Content::Many(_) => None,
+        }
+    }
+}
+
+/// A file that holds arrays under names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Its arrays, also those that cannot be served, in the order of the file.
+    pub members: Vec<Member>,
+    /// What the format knows about the file as a whole, for the `info.json` of each of its arrays.
+    pub attributes: Map<String, Value>,
+}
+
+/// A named array of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The groups in which it lies, outermost first, and its own name, as the file spells them; never empty.
+    pub path: Vec<String>,
+    /// The array, or why it cannot be served.
+    pub found: Result<Array, Refusal>,
+}
+
+/// An array as a format describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Name of the format, as `info.json` gives it.
     pub format: &'static str,
     /// Type of the elements.
     pub dtype: DType,
-    /// Where they lie.
+    /// What an element is where NumPy has no type for it (`bf16`, `f8_e4m3`, `i3`, `ibm32`); `dtype` then says only
+    /// how many bytes it takes (`|V2`).
+    pub element: Option<&'static str>,
+    /// Where the elements lie.
     pub grid: Arc<Grid>,
+    /// The names of the axes, where the format has some: none at all, or one for each axis, empty where it has no name.
+    pub dims: Vec<String>,
+    /// The bytes of the element that stands where nothing was ever written; zeros if it is empty.
+    pub fill: Vec<u8>,
+    /// In which files the pieces lie.
+    pub files: Files,
+    /// Why nothing may be written to it, and the remedy, if so; a clause that follows "is read-only: ".
+    pub read_only: Option<String>,
     /// What else the format knows, for `info.json`.
     pub attributes: Map<String, Value>,
+}
+
+impl Array {
+    /// An array in the file itself, about which no more is known.
+    pub fn new(format: &'static str, dtype: DType, grid: Grid) -> Array {
+        Array {
+            format,
+            dtype,
+            element: None,
+            grid: Arc::new(grid),
+            dims: Vec::new(),
+            fill: Vec::new(),
+            files: Files::Itself,
+            read_only: None,
+            attributes: Map::new(),
+        }
+    }
+}
+
+/// In which files the pieces of an array lie.
+#[derive(Clone, Debug)]
+pub enum Files {
+    /// All in the described file; every piece has the number 0.
+    Itself,
+    /// In files beside it, or below its folder.
+    Beside(Arc<dyn Names>),
+}
+
+/// The names of the files of an array.
+pub trait Names: Send + Sync + fmt::Debug {
+    /// Path of file number `piece`, relative to the folder of the described file, names joined by `/`. The catalog
+    /// sees to it that it never leads out of the source.
+    fn name(&self, piece: u64) -> String;
+
+    /// The length in bytes of a file that a write must create where it is missing (first filled with the fill
+    /// value), or nothing where missing files cannot be made.
+    fn created_len(&self) -> Option<u64>;
+
+    /// Equal for two that give the same names.
+    fn digest(&self) -> u64;
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Files) -> bool {
+        match (self, other) {
+            (Files::Itself, Files::Itself) => true,
+            (Files::Beside(a), Files::Beside(b)) => a.digest() == b.digest(),
+            _ => false,
+        }
+    }
 }
 
 /// Why a file cannot be served: what is wrong with it, and the remedy where there is one. Whoever shows it adds
@@ -48,6 +146,9 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
+/// So many bytes at the start of a file are shown to [`Format::knows`].
+pub const HEAD: usize = 512;
+
 /// An array format.
 pub trait Format: Sync {
     /// Its name, lower case, as `info.json` gives it.
@@ -56,7 +157,8 @@ pub trait Format: Sync {
     /// The array's name where a file of this name is of this format, judged by the name alone.
     fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str>;
 
-    /// Whether a file that begins with these bytes (16, or all of it) is of this format.
+    /// Whether a file that begins with these bytes ([`HEAD`] of them, or all that it has) is certainly of this format. What the
+    /// content says comes before what the name says.
     fn knows(&self, head: &[u8]) -> bool {
         let _ = head;
         false
@@ -66,7 +168,7 @@ pub trait Format: Sync {
     ///
     /// # Errors
     /// Why it cannot be served.
-    fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Array, Refusal>;
+    fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Content, Refusal>;
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.

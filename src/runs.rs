@@ -25,7 +25,7 @@ use crate::layout::{Layout, MAX_NDIM, Pick, Selection, Span};
 pub struct Run {
     /// Which file of the array, or nothing for the fill value; then `offset` is the byte of the fill
     /// element at which the run begins.
-    pub piece: Option<u32>,
+    pub piece: Option<u64>,
     /// Byte offset of the first block in its file.
     pub offset: u64,
     /// Bytes in a block.
@@ -137,7 +137,7 @@ impl View {
     }
 
     /// The bytes of a file that a window of the view is, if it is one contiguous piece of one file.
-    pub fn contiguous(&self, window: Range<u64>) -> Option<(u32, Range<u64>)> {
+    pub fn contiguous(&self, window: Range<u64>) -> Option<(u64, Range<u64>)> {
         let mut runs = self.runs(window);
         match (runs.next(), runs.next()) {
             (Some(Run { piece: Some(piece), offset, length, count: 1, .. }), None) => {

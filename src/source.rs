@@ -30,6 +30,12 @@ pub trait Siblings {
     /// # Errors
     /// What reading it answers; also where it holds more than `limit` bytes.
     fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>>;
+
+    /// The length in bytes of the regular file called `name`, or nothing where there is none.
+    ///
+    /// # Errors
+    /// What looking at it answers.
+    fn sibling_len(&self, name: &str) -> io::Result<Option<u64>>;
 }
 
 /// Bytes in memory read like a file: what tests and fuzzers hand to a parser.
@@ -52,6 +58,10 @@ pub struct Alone;
 
 impl Siblings for Alone {
     fn sibling(&self, _name: &str, _limit: usize) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn sibling_len(&self, _name: &str) -> io::Result<Option<u64>> {
         Ok(None)
     }
 }

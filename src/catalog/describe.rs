@@ -16,16 +16,13 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{Catalog, Origin, Stamp, is_regular};
-use crate::format::{Array, FORMATS, Format, Refusal, raw};
+use crate::format::{Array, Content, FORMATS, Format, HEAD, Refusal, raw};
 use crate::name;
 use crate::source::{ReadAt, Siblings};
 use crate::store::{File, FileId, lock};
 
 /// So many descriptions and open files are remembered. Handles keep what they use beyond that.
 const REMEMBERED: usize = 256;
-
-/// Bytes from which a file's format is known.
-const HEAD: usize = 16;
 
 /// How often in a row a file may be found replaced.
 const REPLACED_AT_MOST: usize = 10;
@@ -214,7 +211,9 @@ impl Catalog {
                 let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default() };
                 let shown = shown_file_name(path);
                 let format = self.format_of_file(folder, path.file_name().unwrap_or_default());
-                let array = format.unwrap_or(&raw::Raw).parse(&shown, &reader, &siblings)?;
+                let Content::One(array) = format.unwrap_or(&raw::Raw).parse(&shown, &reader, &siblings)? else {
+                    return Err(Refusal("holds several arrays".into()));
+                };
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
@@ -436,5 +435,12 @@ impl Siblings for SiblingRecorder<'_> {
         let content = self.catalog.read_small(&path, limit)?;
         self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
         Ok(content)
+    }
+
+    fn sibling_len(&self, name: &str) -> io::Result<Option<u64>> {
+        let Some(real) = super::names::real_name(name) else { return Ok(None) };
+        let Ok(place) = self.catalog.open_below(&self.folder.join(real), OFlags::PATH) else { return Ok(None) };
+        let stat = rustix::fs::fstat(place)?;
+        Ok(is_regular(&stat).then_some(stat.st_size as u64))
     }
 }

@@ -26,13 +26,9 @@
 //! - The elements must all be there. More bytes than the header claims are left alone, as `numpy.memmap` does: the
 //!   file may be growing.
 
-use std::sync::Arc;
-
-use serde_json::Map;
-
 use crate::dtype::literal::{Literal, excerpt};
 use crate::dtype::{DType, DTypeError};
-use crate::format::{Array, Format, Refusal};
+use crate::format::{Array, Content, Format, Refusal};
 use crate::grid::Grid;
 use crate::layout::{Layout, MAX_NDIM, Order};
 use crate::source::{ReadAt, Siblings};
@@ -80,7 +76,7 @@ impl Format for Npy {
         head.starts_with(MAGIC)
     }
 
-    fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Array, Refusal> {
+    fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
         let Header { dtype, shape, order, offset } = header(file)?;
         let layout = Layout::packed(offset, &shape, dtype.itemsize(), order).map_err(|error| {
             Refusal(format!("its .npy header claims an array that cannot be: {error}; the header is damaged"))
@@ -92,7 +88,7 @@ impl Format for Npy {
                  truncated, or is still being written; copy or save it again"
             )));
         }
-        Ok(Array { format: self.name(), dtype, grid: Arc::new(Grid::one(layout)), attributes: Map::new() })
+        Ok(Content::One(Array::new(self.name(), dtype, Grid::one(layout))))
     }
 }
 

@@ -23,13 +23,11 @@
 //! A file may be longer than its description says, never shorter. Of an axis of length `?` the rest of the file must
 //! be a whole multiple.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::dtype::DType;
 use crate::dtype::literal::excerpt;
-use crate::format::{Array, Format, Refusal};
+use crate::format::{Array, Content, Format, Refusal};
 use crate::grid::Grid;
 use crate::layout::{Layout, LayoutError, Order};
 use crate::source::{ReadAt, Siblings};
@@ -105,12 +103,8 @@ impl Spec {
                 self.offset,
             )));
         }
-        Ok(Array {
-            format: Raw.name(),
-            dtype: self.dtype.clone(),
-            grid: Arc::new(Grid::one(layout)),
-            attributes: self.attributes.clone(),
-        })
+        let attributes = self.attributes.clone();
+        Ok(Array { attributes, ..Array::new(Raw.name(), self.dtype.clone(), Grid::one(layout)) })
     }
 
     /// The shape, with the axis that the file's length decides.
@@ -169,7 +163,7 @@ impl Format for Raw {
         name::parse(file_name).map(|name| name.stem)
     }
 
-    fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Array, Refusal> {
+    fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Content, Refusal> {
         let sidecar = format!("{file_name}{SIDECAR}");
         let blame = |Refusal(why)| Refusal(format!("its sidecar {sidecar}: {why}"));
         let found = siblings.sibling(&sidecar, MAX_SIDECAR).map_err(|error| blame(error.into()))?;
@@ -182,7 +176,7 @@ impl Format for Raw {
                 ))
             })?,
         };
-        spec.array(file.len())
+        spec.array(file.len()).map(Content::One)
     }
 }
 

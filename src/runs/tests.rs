@@ -7,7 +7,7 @@ use crate::grid::{Pieces, Place};
 use crate::layout::Order;
 
 /// One byte of a file: its piece and offset, or nothing and the byte of the fill element.
-pub(crate) type Byte = (Option<u32>, u64);
+pub(crate) type Byte = (Option<u64>, u64);
 
 /// The bytes of a view, one by one: unravel each element's number, look its coordinates up.
 pub(crate) fn naive(grid: &Grid, selection: &Selection, elements: impl Iterator<Item = u64>) -> Vec<Byte> {
@@ -45,8 +45,12 @@ struct Shuffled {
 }
 
 impl Pieces for Shuffled {
+    fn digest(&self) -> u64 {
+        self.cell
+    }
+
     fn place(&self, cell: u64) -> Option<Place> {
-        (cell % 3 != 1).then(|| Place { piece: (cell % 2) as u32, offset: (1000 - cell) * self.cell })
+        (cell % 3 != 1).then(|| Place { piece: cell % 2, offset: (1000 - cell) * self.cell })
     }
 }
 

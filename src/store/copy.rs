@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// The file of a run; `None` is the fill value.
-fn file_of(files: &[Arc<File>], piece: u32) -> Result<&Arc<File>> {
+fn file_of(files: &[Arc<File>], piece: u64) -> Result<&Arc<File>> {
     files.get(piece as usize).ok_or(Errno::IO)
 }
 
@@ -134,11 +134,11 @@ pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<u
 /// The lengths of the files of one request, asked once each: mostly there is one.
 #[derive(Default)]
 struct Lens {
-    last: Option<(u32, u64)>,
+    last: Option<(u64, u64)>,
 }
 
 impl Lens {
-    fn of(&mut self, piece: u32, file: &File) -> Result<u64> {
+    fn of(&mut self, piece: u64, file: &File) -> Result<u64> {
         match self.last {
             Some((known, len)) if known == piece => Ok(len),
             _ => {

@@ -92,12 +92,12 @@ impl File {
 struct Ranges<'a> {
     runs: crate::runs::Runs<'a>,
     current: Option<(crate::runs::Run, u64)>,
-    pending: Option<(u32, Range<u64>)>,
+    pending: Option<(u64, Range<u64>)>,
 }
 
 impl Ranges<'_> {
     /// The next block's pages, not yet joined with their neighbours.
-    fn next_block(&mut self) -> Option<(u32, Range<u64>)> {
+    fn next_block(&mut self) -> Option<(u64, Range<u64>)> {
         let page = sys::page_size() as u64;
         loop {
             let Some((run, done)) = &mut self.current else {
@@ -124,9 +124,9 @@ impl Ranges<'_> {
 }
 
 impl Iterator for Ranges<'_> {
-    type Item = (u32, Range<u64>);
+    type Item = (u64, Range<u64>);
 
-    fn next(&mut self) -> Option<(u32, Range<u64>)> {
+    fn next(&mut self) -> Option<(u64, Range<u64>)> {
         let (piece, mut range) = self.pending.take().or_else(|| self.next_block())?;
         loop {
             match self.next_block() {

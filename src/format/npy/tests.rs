@@ -25,7 +25,7 @@ fn text(descr: &str, order: &str, shape: &str) -> String {
 }
 
 fn parse(bytes: &[u8]) -> Result<Array, Refusal> {
-    Npy.parse("a.npy", &Bytes(bytes), &Alone)
+    Npy.parse("a.npy", &Bytes(bytes), &Alone).map(|content| content.into_array().unwrap())
 }
 
 /// A slice as a trait object.

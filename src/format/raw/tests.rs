@@ -26,6 +26,10 @@ impl ReadAt for Zeros {
 struct Beside(&'static str, String);
 
 impl Siblings for Beside {
+    fn sibling_len(&self, _name: &str) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         assert_eq!(limit, MAX_SIDECAR);
         Ok((name == self.0).then(|| self.1.clone().into_bytes()))
@@ -235,7 +239,7 @@ fn an_open_axis() {
 
 #[test]
 fn from_a_name() {
-    let array = Raw.parse("x_3x2_u1.raw", &Zeros(6), &Alone).unwrap();
+    let array = Raw.parse("x_3x2_u1.raw", &Zeros(6), &Alone).unwrap().into_array().unwrap();
     assert_eq!(array.grid.shape(), [2, 3]);
 }
 
@@ -243,7 +247,11 @@ fn from_a_name() {
 fn from_a_sidecar() {
     let text = "dtype = 'u1'\nshape = [6]\n[attributes]\nunits = 'm'";
     for name in ["", "name = 'x'\n", "name = 'x.bin'\nfile = 'x.bin'\n"] {
-        let array = Raw.parse("x.bin", &Zeros(6), &Beside("x.bin.toml", format!("{name}{text}"))).unwrap();
+        let array = Raw
+            .parse("x.bin", &Zeros(6), &Beside("x.bin.toml", format!("{name}{text}")))
+            .unwrap()
+            .into_array()
+            .unwrap();
         assert_eq!((array.grid.shape(), &array.attributes["units"]), (&[6][..], &json!("m")));
     }
 }
@@ -251,7 +259,7 @@ fn from_a_sidecar() {
 #[test]
 fn a_sidecar_wins_over_the_name() {
     let beside = Beside("x_3x2_u1.raw.toml", "dtype='u1'\nshape=6".into());
-    assert_eq!(Raw.parse("x_3x2_u1.raw", &Zeros(6), &beside).unwrap().grid.shape(), [6]);
+    assert_eq!(Raw.parse("x_3x2_u1.raw", &Zeros(6), &beside).unwrap().into_array().unwrap().grid.shape(), [6]);
 }
 
 #[test]
@@ -279,6 +287,10 @@ fn refused_sidecar_that_is_no_toml() {
 fn refused_sidecar_that_cannot_be_read() {
     struct TooLarge;
     impl Siblings for TooLarge {
+        fn sibling_len(&self, _name: &str) -> io::Result<Option<u64>> {
+            Ok(None)
+        }
+
         fn sibling(&self, _: &str, _: usize) -> io::Result<Option<Vec<u8>>> {
             Err(io::Error::other("more than 65536 bytes"))
         }

@@ -17,8 +17,12 @@ struct Shuffled {
 }
 
 impl Pieces for Shuffled {
+    fn digest(&self) -> u64 {
+        self.cells
+    }
+
     fn place(&self, cell: u64) -> Option<Place> {
-        (cell % 3 != 1).then(|| Place { piece: (cell % 2) as u32, offset: 5 + (self.cells - cell - 1) * self.bytes })
+        (cell % 3 != 1).then(|| Place { piece: cell % 2, offset: 5 + (self.cells - cell - 1) * self.bytes })
     }
 }
 
