@@ -13,6 +13,8 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod gguf;
+mod header;
 pub mod npy;
 pub mod raw;
 
@@ -172,4 +174,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &raw::Raw];
