@@ -15,6 +15,7 @@ use crate::source::{ReadAt, Siblings};
 
 pub mod gguf;
 mod header;
+pub mod netcdf3;
 pub mod npy;
 pub mod raw;
 
@@ -174,4 +175,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &raw::Raw];
