@@ -18,6 +18,7 @@ mod header;
 pub mod netcdf3;
 pub mod npy;
 pub mod raw;
+pub mod safetensors;
 
 /// What a format finds in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,4 +176,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &raw::Raw];
