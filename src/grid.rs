@@ -8,6 +8,7 @@
 //! Cells at the far edges are stored whole, as Zarr and HDF5 store them; what sticks out is never addressed.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::layout::{Layout, LayoutError, Order, packed_strides};
@@ -156,6 +157,17 @@ impl fmt::Debug for Grid {
             Cells::One(layout) => f.debug_tuple("Grid").field(layout).finish(),
             Cells::Many(chunks) => {
                 f.debug_struct("Grid").field("shape", &self.shape).field("chunk", &chunks.shape).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl Hash for Grid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.cells {
+            Cells::One(layout) => layout.hash(state),
+            Cells::Many(chunks) => {
+                (&self.shape, &chunks.shape, &chunks.strides, chunks.pieces.digest()).hash(state);
             }
         }
     }

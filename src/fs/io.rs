@@ -132,7 +132,7 @@ impl Fs {
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
     pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<Cached>, Errno> {
-        let super::Node::Leaf(tree, leaf) = self.node(inode)? else { return Err(Errno::PERM) };
+        let super::Node::Leaf(tree, leaf, _) = self.node(inode)? else { return Err(Errno::PERM) };
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
         }

@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::facts;
-use super::nodes::Special;
-use super::{Fs, Tree};
+use super::{Fs, Special, Tree};
 use crate::catalog::{Catalog, Problem};
 
 /// Calls `each` with the entry of every array of a catalog, and of every file that looked like one and is not served.
