@@ -120,6 +120,15 @@ impl Grid {
         }
     }
 
+    /// Whether cells of the same coordinates lie at the same places in two arrays in pieces, as far as both have them: they
+    /// may differ in the length of the first axis.
+    pub fn places_like(&self, other: &Grid) -> bool {
+        let (Cells::Many(a), Cells::Many(b)) = (&self.cells, &other.cells) else { return false };
+        self.shape.iter().skip(1).eq(other.shape.iter().skip(1))
+            && (&a.shape, &a.strides) == (&b.shape, &b.strides)
+            && a.pieces.digest() == b.pieces.digest()
+    }
+
     /// Where the element at `coordinates` lies, and the reach of its cell along `axis` (of none: as if along an
     /// axis of length 1).
     pub fn spot(&self, coordinates: &[u64], axis: Option<usize>) -> Spot {

@@ -166,6 +166,7 @@ impl Fs {
                     Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o7777, &stat))
                 }
             },
+            Folder::Group(group) => Ok(views(&self.catalog.stat(&Origin::File(group.file.clone()))?)),
             Folder::Views(tree, _) => Ok(views(&self.catalog.stat(&tree.origin)?)),
             Folder::Special => {
                 let stat = rustix::fs::fstat(self.catalog.root())?;
@@ -279,6 +280,7 @@ impl Fs {
                     Some(origin) => of_file(&origin).map(with_search),
                     None => read_acl(&self.catalog.locate(&Origin::File(path.to_path_buf()))?),
                 },
+                Folder::Group(group) => of_file(&Origin::File(group.file.clone())).map(with_search),
                 Folder::Views(views, _) => of_file(&views.origin).map(with_search),
                 Folder::Special => read_acl(&self.catalog.locate(&Origin::File("".into()))?),
             },

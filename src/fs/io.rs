@@ -75,7 +75,7 @@ impl Fs {
                 }
                 let window = clip(offset, size, file.view.len());
                 count(&self.counters.read_bytes, window.end - window.start);
-                store::read(&file.files, &[], &file.view, window, &file.stream, sink)
+                store::read(&file.files, &file.tree.description.array.fill, &file.view, window, &file.stream, sink)
             }
         }
     }

@@ -61,6 +61,17 @@ impl Fs {
         let Node::Folder(folder) = self.node(inode)? else { return Err(Errno::NOTDIR) };
         let names = match &folder {
             Folder::Source(path) => Names::Source(self.catalog.list(path)?),
+            Folder::Group(group) => match self.catalog.group_items(group) {
+                Ok(items) => {
+                    let names = items.into_iter().map(|(name, item)| {
+                        let number = self.known_item(inode, &name, item);
+                        (name, Kind::Folder, number)
+                    });
+                    Names::Fixed(names.collect())
+                }
+                Err(Problem::Refused(_)) => return Err(Errno::STALE),
+                Err(Problem::Errno(error)) => return Err(error),
+            },
             Folder::Special => Names::Fixed(
                 Special::ALL.iter().map(|special| (special.name().to_owned(), Kind::File, special.number())).collect(),
             ),
@@ -110,7 +121,15 @@ impl Fs {
             }
             Place::Axes => {
                 let axes = 0..tree.selection.ndim();
-                Names::Fixed(axes.map(|axis| beside(&axis.to_string(), Place::Axis(axis))).collect())
+                let numbers = axes.map(|axis| beside(&axis.to_string(), Place::Axis(axis)));
+                let named = tree.dims.iter().enumerate().filter(|(axis, dim)| {
+                    // Of two axes with one name the first has it; a number is one.
+                    !dim.is_empty()
+                        && tree.dims.iter().position(|other| other == *dim) == Some(*axis)
+                        && name::axis(dim, tree.selection.ndim()).is_none()
+                });
+                let names = named.map(|(axis, dim)| beside(&name::escape(dim.as_bytes()), Place::Named(axis)));
+                Names::Fixed(numbers.chain(names).collect())
             }
             Place::Fields => {
                 let fields = tree.dtype.part_names().into_iter();
@@ -118,7 +137,7 @@ impl Fs {
                 Names::Fixed(names.collect())
             }
             Place::Range | Place::Slice => Names::Fixed(Vec::new()),
-            Place::Row | Place::Col | Place::Axis(_) => {
+            Place::Row | Place::Col | Place::Axis(_) | Place::Named(_) => {
                 let axis = place.axis().unwrap_or(0);
                 let length = tree.selection.shape().get(axis).copied().unwrap_or(0);
                 let len = if top && length <= self.settings.list_max { length } else { 0 };

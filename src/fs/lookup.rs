@@ -40,6 +40,10 @@ impl Fs {
                 let item = self.catalog.lookup(path, name).ok_or(Errno::NOENT)?;
                 self.enter(parent, name, Folder::of_item(item))
             }
+            Folder::Group(group) => match self.catalog.lookup_in_group(group, name) {
+                Some(item) => self.enter(parent, name, Folder::of_item(item)),
+                None => Err(Errno::NOENT),
+            },
             Folder::Special => {
                 let special = Special::ALL.into_iter().find(|special| special.name() == name);
                 self.attr_of_special(special.ok_or(Errno::NOENT)?)
@@ -85,10 +89,17 @@ impl Fs {
                 },
             },
             Place::Axes => {
-                let axis = name::axis(name, tree.selection.ndim()).ok_or(Errno::NOENT)?;
-                Child::Beside(Place::Axis(axis))
+                let place = match name::axis(name, tree.selection.ndim()) {
+                    Some(axis) => Place::Axis(axis),
+                    None => {
+                        let real = name::unescape(name).ok_or(Errno::NOENT)?;
+                        let named = tree.dims.iter().position(|dim| !dim.is_empty() && dim.as_bytes() == &*real);
+                        Place::Named(named.ok_or(Errno::NOENT)?)
+                    }
+                };
+                Child::Beside(place)
             }
-            Place::Row | Place::Col | Place::Axis(_) => {
+            Place::Row | Place::Col | Place::Axis(_) | Place::Named(_) => {
                 let axis = place.axis().ok_or(Errno::NOENT)?;
                 let &length = tree.selection.shape().get(axis).ok_or(Errno::NOENT)?;
                 let pick = name::pick(split_form(name)?, length).ok_or(Errno::NOENT)?;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::tree::{Leaf, Step, Tree};
-use crate::catalog::{Description, Item, Origin};
+use crate::catalog::{Description, Group, Item, Origin};
 use crate::layout::MAX_NDIM;
 use crate::store::{FileId, lock};
 
@@ -36,6 +36,8 @@ const REMEMBERED: usize = 4096;
 pub(super) enum Folder {
     /// A folder of the source, by its path below it.
     Source(Arc<PathBuf>),
+    /// A container of arrays, or a group in it.
+    Group(Arc<Group>),
     /// A folder of views, and its place among those that belong to one tree.
     Views(Arc<Views>, Place),
     /// `.afbfs`
@@ -47,6 +49,7 @@ impl Folder {
     pub(super) fn of_item(item: Item) -> Folder {
         match item {
             Item::Folder(path) => Folder::Source(Arc::new(path)),
+            Item::Group(group) => Folder::Group(Arc::new(group)),
             Item::Array(origin) => Folder::Views(Arc::new(Views { origin, steps: Vec::new() }), Place::Top),
         }
     }
@@ -74,6 +77,8 @@ pub(super) enum Place {
     Slice,
     /// `field`: a folder for each part of an element.
     Fields,
+    /// `axis/NAME`: the same as `axis/K`, under the axis's name.
+    Named(usize),
     /// `row`: a file for each index of the first axis.
     Row,
     /// `col`: the same of the second axis.
@@ -94,11 +99,12 @@ impl Place {
             Place::Row => 5,
             Place::Col => 6,
             Place::Axis(axis) => 7 + axis as u64,
+            Place::Named(axis) => 7 + (MAX_NDIM + axis) as u64,
         }
     }
 
     /// How many folders a tree has at most.
-    const COUNT: u64 = 7 + MAX_NDIM as u64;
+    const COUNT: u64 = 7 + 2 * MAX_NDIM as u64;
 
     fn of_number(number: u64) -> Option<Place> {
         match number {
@@ -109,7 +115,10 @@ impl Place {
             4 => Some(Place::Fields),
             5 => Some(Place::Row),
             6 => Some(Place::Col),
-            _ => (number < Place::COUNT).then(|| Place::Axis(number as usize - 7)),
+            _ => match number as usize - 7 {
+                axis if axis < MAX_NDIM => Some(Place::Axis(axis)),
+                axis => (number < Place::COUNT).then(|| Place::Named(axis - MAX_NDIM)),
+            },
         }
     }
 
@@ -118,7 +127,7 @@ impl Place {
         match self {
             Place::Row => Some(0),
             Place::Col => Some(1),
-            Place::Axis(axis) => Some(axis),
+            Place::Axis(axis) | Place::Named(axis) => Some(axis),
             Place::Top | Place::Axes | Place::Range | Place::Slice | Place::Fields => None,
         }
     }
@@ -199,6 +208,7 @@ struct Slot {
 #[derive(Debug)]
 enum Entry {
     Folder(Arc<PathBuf>),
+    Group(Arc<Group>),
     /// The folders of a tree.
     Views(Arc<Views>),
     /// The numbered files of a tree.
@@ -214,7 +224,7 @@ impl Entry {
         match self {
             Entry::Views(_) => Place::COUNT,
             Entry::Tree(known) => known.files,
-            Entry::Folder(_) | Entry::Leaf(_) | Entry::Error(_) => 1,
+            Entry::Folder(_) | Entry::Group(_) | Entry::Leaf(_) | Entry::Error(_) => 1,
         }
     }
 }
@@ -287,6 +297,7 @@ impl Nodes {
         let (start, slot) = inner.find(number)?;
         Some(match &slot.entry {
             Entry::Folder(path) => Found::Folder(Folder::Source(path.clone())),
+            Entry::Group(group) => Found::Folder(Folder::Group(group.clone())),
             Entry::Views(views) => Found::Folder(Folder::Views(views.clone(), Place::of_number(number - start)?)),
             Entry::Tree(known) => Found::Leaf(known.clone(), Which::Number(number - start)),
             Entry::Leaf(leaf) => Found::Leaf(leaf.0.clone(), Which::Own(leaf.1.clone())),
@@ -297,6 +308,7 @@ impl Nodes {
     fn key_of_folder(&self, parent: u64, name: &str, folder: &Folder) -> Digest {
         match folder {
             Folder::Source(path) => self.digest(&("source", parent, name, path)),
+            Folder::Group(group) => self.digest(&("group", parent, name, group)),
             Folder::Views(views, _) => self.digest(&("views", parent, name, views)),
             Folder::Special => self.digest(&"special"),
         }
@@ -309,6 +321,7 @@ impl Nodes {
         let mut inner = lock(&self.inner);
         match folder {
             Folder::Source(path) => inner.refer(key, || Entry::Folder(path.clone())),
+            Folder::Group(group) => inner.refer(key, || Entry::Group(group.clone())),
             Folder::Views(views, place) => inner.refer(key, || Entry::Views(views.clone())) + place.number(),
             Folder::Special => SPECIAL,
         }

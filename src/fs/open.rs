@@ -184,6 +184,9 @@ impl Fs {
             if self.settings.read_only {
                 return Err(Errno::ROFS);
             }
+            if tree.description.array.read_only.is_some() {
+                return Err(Errno::ROFS);
+            }
             described.file.writable()?;
         }
         let view = tree.view(leaf);
