@@ -79,8 +79,8 @@ impl Format for Gguf {
         "gguf"
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        header::stem(file_name, &[".gguf"])
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".gguf"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {

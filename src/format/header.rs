@@ -32,15 +32,6 @@ pub(super) const MAX_ATTRIBUTES: usize = 16 << 10;
 const FIRST_READ: u64 = 4 << 10;
 const LARGEST_READ: u64 = 64 << 10;
 
-/// The stem of a file name with one of these extensions (`.nc`), capital or small. A file that is called just that
-/// has none, and keeps its name.
-pub(super) fn stem<'a>(file_name: &'a str, extensions: &[&str]) -> Option<&'a str> {
-    extensions.iter().find_map(|extension| {
-        let (stem, end) = file_name.split_at_checked(file_name.len().checked_sub(extension.len())?)?;
-        end.eq_ignore_ascii_case(extension).then_some(if stem.is_empty() { file_name } else { stem })
-    })
-}
-
 /// A scalar type.
 pub(super) fn scalar(kind: Kind, order: ByteOrder, itemsize: u64) -> DType {
     DType::Scalar(Scalar::new(kind, order, itemsize))

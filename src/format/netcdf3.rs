@@ -65,8 +65,8 @@ impl Format for NetCdf3 {
         "netcdf3"
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        header::stem(file_name, &[".nc", ".cdf", ".nc3"])
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".nc", ".cdf", ".nc3"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {

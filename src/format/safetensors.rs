@@ -59,8 +59,8 @@ impl Format for Safetensors {
         "safetensors"
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        header::stem(file_name, &[".safetensors"])
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".safetensors"]
     }
 
     /// There is no magic, but nothing else begins with a length and JSON of such keys.

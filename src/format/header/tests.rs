@@ -167,22 +167,6 @@ fn refused_where_the_file_shrinks() {
 }
 
 #[test]
-fn stems_by_extension() {
-    for (name, found) in [
-        ("a.nc", Some("a")),
-        ("a.b.NC", Some("a.b")),
-        ("é.nc", Some("é")),
-        (".nc", Some(".nc")),
-        ("a.nc.gz", None),
-        ("nc", None),
-        ("né", None),
-        ("", None),
-    ] {
-        assert_eq!(stem(name, &[".xyz", ".nc"]), found, "{name}");
-    }
-}
-
-#[test]
 fn attributes_that_do_not_fit_are_left_out() {
     let mut attributes = Attributes::new(60);
     attributes.insert("a", "x".repeat(30).into());
