@@ -49,7 +49,7 @@ def check_file(mnt, path, with_scipy=True):
         for name, variable in dataset.variables.items():
             wanted = as_in(mnt, stem, name, np.asarray(variable[...]))
             check_member(mnt, stem, name, wanted, dims=variable.dimensions)
-            assert info(mnt, stem, name)["dims"] == list(variable.dimensions)
+            assert info(mnt, stem, name).get("dims", []) == list(variable.dimensions)
     if with_scipy and path.read_bytes()[3] in (1, 2):
         with netcdf_file(path, mmap=False) as dataset:
             for name, variable in dataset.variables.items():
@@ -146,7 +146,7 @@ def test_names_attributes_and_fill_values(source, kind):
         attributes = info(mnt, "a", "T_2m")["attributes"]
         assert attributes["units"] == "K" and attributes["scale_factor"] == 0.5
         assert attributes["limits"] == [-1.5, "Infinity"] and attributes["_FillValue"] == -999
-        assert attributes["title"] == "Wärme" and attributes["levels"] == [1, 2, 3] and "long" not in attributes
+        assert info(mnt, "a", "T_2m")["container"] == {"title": "Wärme", "levels": [1, 2, 3]}
 
 
 @each_format
