@@ -9,8 +9,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::{Errno, Result, retry_on_intr};
 
 use super::stream::{AHEAD, Stream};
-use super::tile::Batch;
-use super::{File, sys};
+use super::{File, sys, tile};
 use crate::runs::{Run, View};
 
 thread_local! {
@@ -74,27 +73,14 @@ pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>,
     let mut lens = Lens::default();
     prefetch_runs(files, view, window.clone());
     let mut done = 0;
-    let mut runs = view.runs(window).peekable();
-    while let Some(run) = runs.next() {
-        let bytes = (run.length * run.count) as usize;
-        let file = match run.piece {
-            Some(piece) => file_of(files, piece)?,
-            None => {
-                fill_with(&mut buffer[done..done + bytes], fill, &run);
-                done += bytes;
-                continue;
-            }
-        };
-        let len = lens.of(run.piece.unwrap_or(0), file)?;
-        let mut batch = Batch::new(run);
-        while let Some(next) = runs.next_if(|next| batch.continues_with(next)) {
-            batch.push(next);
-        }
-        let target = &mut buffer[done..done + bytes * batch.runs().len()];
+    for run in view.runs(window) {
+        let target = &mut buffer[done..done + run.bytes() as usize];
         done += target.len();
-        if !batch.gather(file, len, target)? {
-            for (run, target) in batch.runs().iter().zip(target.chunks_exact_mut(bytes)) {
-                file.gather_run(run, len, target)?;
+        match run.piece {
+            None => fill_with(target, fill, &run),
+            Some(piece) => {
+                let file = file_of(files, piece)?;
+                file.gather_run(&run, lens.of(piece, file)?, target)?;
             }
         }
     }
@@ -114,7 +100,7 @@ pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<u
     let mut lens = Lens::default();
     let mut done = 0;
     for run in view.runs(at..at + data.len() as u64) {
-        let bytes = (run.length * run.count) as usize;
+        let bytes = run.bytes() as usize;
         let outcome = match run.piece {
             None => Err((0, Errno::ROFS)),
             Some(piece) => match file_of(files, piece).and_then(|file| Ok((file, lens.of(piece, file)?))) {
@@ -157,7 +143,7 @@ fn fill_with(target: &mut [u8], fill: &[u8], run: &Run) {
         return;
     }
     for (k, block) in target.chunks_exact_mut(run.length as usize).enumerate() {
-        let phase = run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) as usize;
+        let phase = run.block(k as u64) as usize;
         block.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
     }
 }
@@ -181,19 +167,26 @@ impl File {
             return Err(Errno::IO);
         }
         if let Some((map, start)) = self.map_for_reading(&reach)? {
-            let offset = (run.offset - start) as usize;
-            if map.gather(target, offset, run.length as usize, run.stride, run.count as usize).is_ok() {
+            let run = Run { offset: run.offset - start, ..*run };
+            let pitch = (run.count * run.length) as usize;
+            if tile::each(&run, |part, place| map.gather(&mut target[place], pitch, part)).is_ok() {
                 return Ok(());
             }
             self.store.fault();
         }
+        if run.rows > 1 {
+            let rows = target.chunks_exact_mut((run.count * run.length) as usize);
+            return (0..).zip(rows).try_for_each(|(row, target)| self.gather_run(&run.row(row), file_len, target));
+        }
         // Block by block: where windows of the file meet, and where a mapping faults, to learn whether reading does, too.
         self.each_part(run, |part, at| {
             let target = &mut target[at..at + part.length as usize];
-            let mapped = self.map_for_reading(&part.reach())?;
-            let copied =
-                mapped.map(|(map, start)| map.gather(target, (part.offset - start) as usize, target.len(), 0, 1));
-            if copied == Some(Ok(())) { Ok(()) } else { read_exact(self.fd(), target, part.offset) }
+            if let Some((map, start)) = self.map_for_reading(&part.reach())?
+                && map.gather(target, target.len(), &Run { offset: part.offset - start, ..part }).is_ok()
+            {
+                return Ok(());
+            }
+            read_exact(self.fd(), target, part.offset)
         })
     }
 
@@ -206,15 +199,18 @@ impl File {
             && high - start <= map.len() as u64
             && !is_overwriting_cold_pages(&map, run, start)
         {
-            let offset = (run.offset - start) as usize;
+            let mapped = Run { offset: run.offset - start, ..*run };
+            let pitch = (run.count * run.length) as usize;
             self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
-            return match map.scatter(data, offset, run.length as usize, run.stride, run.count as usize) {
-                Ok(()) => Ok(()),
-                Err(fault) => {
-                    self.store.fault();
-                    self.write_rest(run, data, fault.done)
-                }
-            };
+            return tile::each(&mapped, |part, place| {
+                // Of a run in tiles nothing counts as done: what is written twice is the same.
+                let is_all = place.len() == data.len();
+                map.scatter(&data[place], pitch, part).map_err(|fault| if is_all { fault.done } else { 0 })
+            })
+            .or_else(|done| {
+                self.store.fault();
+                self.write_rest(run, data, done)
+            });
         }
         self.write_rest(run, data, 0)
     }
@@ -243,13 +239,13 @@ impl File {
     /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
     fn each_part(&self, run: &Run, mut each: impl FnMut(Run, usize) -> Result<()>) -> Result<()> {
         let mut at = 0;
-        for block in 0..run.count {
-            let mut offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(block as i64));
+        for block in 0..run.blocks() {
+            let mut offset = run.block(block);
             let end = offset + run.length;
             while offset < end {
                 let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
                 let length = cut - offset;
-                each(Run { piece: run.piece, offset, length, stride: length as i64, count: 1 }, at)?;
+                each(Run::line(run.piece, offset, length, length as i64, 1), at)?;
                 at += length as usize;
                 offset = cut;
             }
@@ -263,7 +259,7 @@ impl File {
 fn is_overwriting_cold_pages(map: &sys::Map, run: &Run, start: u64) -> bool {
     let page = sys::page_size() as u64;
     let whole = run.offset.next_multiple_of(page)..(run.offset + run.length) / page * page;
-    run.count == 1
+    run.blocks() == 1
         && whole.start < whole.end
         && !map.is_resident((whole.start - start) as usize, (whole.end - whole.start) as usize)
 }
@@ -301,13 +297,15 @@ fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
     file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
     let page = sys::page_size() as u64;
     for run in view.runs(window) {
-        let Some((map, start)) = mapped_run(files, &run) else { continue };
-        let (reach, length) = (run.reach(), run.length as usize);
-        // Advice that is not taken costs only time.
-        if run.stride.unsigned_abs() <= page {
-            let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
-        } else {
-            (0..run.count).for_each(|k| drop(map.will_need((run.block(k) - start) as usize, length)));
+        for row in (0..run.rows).map(|row| run.row(row)) {
+            let Some((map, start)) = mapped_run(files, &row) else { continue };
+            let (reach, length) = (row.reach(), row.length as usize);
+            // Advice that is not taken costs only time.
+            if row.stride.unsigned_abs() <= page {
+                let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
+            } else {
+                (0..row.count).for_each(|k| drop(map.will_need((row.block(k) - start) as usize, length)));
+            }
         }
     }
 }
