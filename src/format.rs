@@ -15,6 +15,7 @@ use crate::source::{ReadAt, Siblings};
 
 pub mod npy;
 pub mod raw;
+pub mod zarr;
 
 /// What a format finds in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,4 +173,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &zarr::Zarr, &raw::Raw];
