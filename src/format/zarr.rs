@@ -69,8 +69,11 @@ const V2: &str = ".zarray";
 /// The file that describes an array, or a group, of version 3.
 const V3: &str = "zarr.json";
 
+/// The file beside `.zarray` that holds the attributes.
+pub const ATTRIBUTES: &str = ".zattrs";
+
 /// The longest metadata that are read, in bytes. Parsed JSON takes some thirty times its length.
-pub const MAX_METADATA: u64 = 1 << 20;
+pub const MAX_METADATA: usize = 1 << 20;
 
 /// The longest attributes that are kept, in bytes of JSON.
 pub const MAX_ATTRIBUTES: usize = 64 << 10;
@@ -81,15 +84,6 @@ const UNPACK: &str = "`afbfs unpack` writes a plain copy";
 /// The Zarr format.
 #[derive(Clone, Copy, Debug)]
 pub struct Zarr;
-
-/// What a folder with metadata is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Node {
-    /// An array.
-    Array,
-    /// A folder of arrays and other groups.
-    Group,
-}
 
 impl Format for Zarr {
     fn name(&self) -> &'static str {
@@ -106,15 +100,10 @@ impl Format for Zarr {
     }
 }
 
-/// Which kind of node the metadata file of this name (one of [`METADATA`]) describes.
-///
-/// # Errors
-/// If the file cannot be read, or does not say.
-pub fn node(file_name: &str, file: &dyn ReadAt) -> Result<Node, Refusal> {
-    match file_name {
-        V2 => Ok(Node::Array),
-        _ => v3::node(&object(file)?),
-    }
+/// Whether the metadata file of this name (one of [`METADATA`]) and content describes an array, well or badly, and not
+/// a group, which is a folder of arrays and other groups.
+pub fn is_array(file_name: &str, content: &[u8]) -> bool {
+    file_name == V2 || !json(content).is_ok_and(|object| v3::is_group(&object))
 }
 
 /// The metadata of an array, in terms that both versions share.
@@ -293,7 +282,7 @@ fn missing(key: &str) -> Refusal {
 /// The JSON object that a file is.
 fn object(file: &dyn ReadAt) -> Result<Map<String, Value>, Refusal> {
     let len = file.len();
-    if len > MAX_METADATA {
+    if len > MAX_METADATA as u64 {
         return Err(Refusal(format!(
             "its metadata are {len} bytes long, more than the {MAX_METADATA} that are read; move attributes elsewhere"
         )));

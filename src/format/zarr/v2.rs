@@ -17,13 +17,12 @@
 use serde_json::{Map, Value};
 
 use super::element::Element;
-use super::{Extension, Keys, MAX_METADATA, Metadata, chunk_lengths, damaged, fill, json, lengths, missing};
+use super::{
+    ATTRIBUTES, Extension, Keys, MAX_METADATA, Metadata, chunk_lengths, damaged, fill, json, lengths, missing,
+};
 use crate::dtype::{DType, DTypeError};
 use crate::format::Refusal;
 use crate::source::Siblings;
-
-/// The attributes beside `.zarray`.
-const ATTRIBUTES: &str = ".zattrs";
 
 /// The attribute in which xarray keeps the names of the axes.
 const DIMENSIONS: &str = "_ARRAY_DIMENSIONS";
@@ -92,10 +91,10 @@ fn codec(value: &Value) -> Result<Extension, Refusal> {
 fn attributes(siblings: &dyn Siblings) -> Result<Map<String, Value>, Refusal> {
     let blame = |why: &str| Refusal(format!("its attributes in {ATTRIBUTES} {why}; correct or remove that file"));
     let unreadable = |error: std::io::Error| blame(&format!("cannot be read ({error})"));
-    if siblings.sibling_len(ATTRIBUTES).map_err(unreadable)?.is_some_and(|len| len > MAX_METADATA) {
+    if siblings.sibling_len(ATTRIBUTES).map_err(unreadable)?.is_some_and(|len| len > MAX_METADATA as u64) {
         return Ok(Map::new());
     }
-    match siblings.sibling(ATTRIBUTES, MAX_METADATA as usize).map_err(unreadable)? {
+    match siblings.sibling(ATTRIBUTES, MAX_METADATA).map_err(unreadable)? {
         Some(bytes) => json(&bytes).map_err(|why| blame(&why)),
         None => Ok(Map::new()),
     }

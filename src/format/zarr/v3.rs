@@ -25,7 +25,7 @@
 use serde_json::{Map, Value};
 
 use super::element::Element;
-use super::{Extension, Keys, Metadata, Node, chunk_lengths, damaged, fill, lengths, missing, plain};
+use super::{Extension, Keys, Metadata, chunk_lengths, damaged, fill, lengths, missing, plain};
 use crate::dtype::ByteOrder;
 use crate::format::Refusal;
 use crate::layout::is_permutation;
@@ -45,24 +45,23 @@ const KNOWN: &[&str] = &[
     "storage_transformers",
 ];
 
-/// What the metadata describe.
-pub(super) fn node(object: &Map<String, Value>) -> Result<Node, Refusal> {
-    if object.get("zarr_format").and_then(Value::as_u64) != Some(3) {
-        return Err(damaged("are not of version 3, as those in zarr.json are"));
-    }
-    match object.get("node_type").and_then(Value::as_str) {
-        Some("array") => Ok(Node::Array),
-        Some("group") => Ok(Node::Group),
-        _ => Err(damaged("give a node_type that is neither array nor group")),
-    }
+/// Whether the metadata are those of a group.
+pub(super) fn is_group(object: &Map<String, Value>) -> bool {
+    object.get("node_type").is_some_and(|node_type| node_type == "group")
 }
 
 pub(super) fn metadata(object: &Map<String, Value>) -> Result<Metadata, Refusal> {
-    if node(object)? == Node::Group {
+    let get = |key: &str| object.get(key).ok_or_else(|| missing(key));
+    if is_group(object) {
         return Err(Refusal("describes a Zarr group, which holds arrays and is none; look into its folders".into()));
     }
+    if get("zarr_format")?.as_u64() != Some(3) {
+        return Err(damaged("are not of version 3, as those in zarr.json are"));
+    }
+    if get("node_type")? != "array" {
+        return Err(damaged("give a node_type that is neither array nor group"));
+    }
     only_known(object)?;
-    let get = |key: &str| object.get(key).ok_or_else(|| missing(key));
     let shape = lengths(get("shape")?, "a shape")?;
     let grid = Extension::parse(get("chunk_grid")?, "a chunk grid")?;
     if grid.name != "regular" {

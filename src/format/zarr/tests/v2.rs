@@ -110,7 +110,7 @@ fn attributes() {
     let long = format!(r#"{{"_ARRAY_DIMENSIONS": ["y", "x"], "history": "{}"}}"#, "x".repeat(MAX_ATTRIBUTES));
     let array = parse(&long).unwrap();
     assert_eq!((array.dims, array.attributes.len()), (vec!["y".to_owned(), "x".to_owned()], 0));
-    let array = parse(&" ".repeat(MAX_METADATA as usize + 1)).unwrap();
+    let array = parse(&" ".repeat(MAX_METADATA + 1)).unwrap();
     assert!(array.dims.is_empty() && array.attributes.is_empty());
     refused(parse("[]"), &["its attributes in .zattrs are no JSON object", "correct or remove"]);
     refused(parse("{"), &["its attributes in .zattrs are no JSON (EOF"]);

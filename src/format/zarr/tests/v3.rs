@@ -342,5 +342,7 @@ fn refused_attributes() {
 fn refused_groups_and_versions() {
     check_refused(json!({"node_type": "group"}), &["a Zarr group", "look into its folders"]);
     check_refused(json!({"node_type": "folder"}), &["neither array nor group"]);
+    check_refused(json!({"node_type": "REMOVED"}), &["lack the key node_type"]);
     check_refused(json!({"zarr_format": 2}), &["not of version 3"]);
+    check_refused(json!({"zarr_format": "REMOVED"}), &["lack the key zarr_format"]);
 }
