@@ -78,6 +78,9 @@ pub const MAX_METADATA: usize = 1 << 20;
 /// The longest attributes that are kept, in bytes of JSON.
 pub const MAX_ATTRIBUTES: usize = 64 << 10;
 
+/// What stands in version 3 before the names of codecs that take their parameters as in version 2.
+const NUMCODECS: &str = "numcodecs.";
+
 /// What removes codecs.
 const UNPACK: &str = "`afbfs unpack` writes a plain copy";
 
@@ -203,10 +206,9 @@ impl Metadata {
             && name == "sharding_indexed"
         {
             let inner = configuration.get("chunk_shape").and_then(|shape| lengths(shape, "").ok()).unwrap_or_default();
+            let (inner, shard) = (by(&inner), by(&self.chunk));
             return Refusal(format!(
-                "its chunks of {} are packed into shards of {}, at places that only the shards tell; {UNPACK}",
-                by(&inner),
-                by(&self.chunk)
+                "its chunks ({inner}) are packed into shards ({shard}), at places that only the shards tell; {UNPACK}"
             ));
         }
         let mut names: Vec<String> = self.codecs.iter().take(4).map(Extension::described).collect();
@@ -238,16 +240,20 @@ impl Extension {
         Ok(Extension { name: name.clone(), configuration })
     }
 
+    /// The name by which people know a codec.
+    fn common_name(&self) -> &str {
+        self.name.strip_prefix(NUMCODECS).unwrap_or(&self.name)
+    }
+
     fn is_compressor(&self) -> bool {
-        let name = self.name.strip_prefix("numcodecs.").unwrap_or(&self.name);
-        matches!(name, "blosc" | "bz2" | "gzip" | "lz4" | "lzma" | "pcodec" | "zfpy" | "zlib" | "zstd")
+        matches!(self.common_name(), "blosc" | "bz2" | "gzip" | "lz4" | "lzma" | "pcodec" | "zfpy" | "zlib" | "zstd")
     }
 
     /// Its name, and that of the compressor which Blosc drives.
     fn described(&self) -> String {
         match self.configuration.get("cname") {
-            Some(Value::String(driven)) => format!("{} ({})", plain(&self.name), plain(driven)),
-            _ => plain(&self.name),
+            Some(Value::String(driven)) => format!("{} ({})", plain(self.common_name()), plain(driven)),
+            _ => plain(self.common_name()),
         }
     }
 }

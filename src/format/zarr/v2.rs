@@ -11,14 +11,18 @@
 //! | `fill_value`          | see `fill`                                                               |
 //! | `dimension_separator` | `.`, also where it is left out, or `/`                                   |
 //!
-//! A codec is an object that says which in `id`, its parameters beside it. As in zarr-python, `order`, `filters` and
-//! `fill_value` may be left out, and mean `C` and null.
+//! A codec is an object that says which in `id`, its parameters beside it. Here it gets the name that version 3 has for
+//! it, `numcodecs.blosc` for `blosc`: under the short names version 3 has codecs with other parameters, or with another
+//! place for the checksum (`crc32c`).
+//!
+//! As in zarr-python, `order`, `filters` and `fill_value` may be left out, and mean `C` and null.
 
 use serde_json::{Map, Value};
 
 use super::element::Element;
 use super::{
-    ATTRIBUTES, Extension, Keys, MAX_METADATA, Metadata, chunk_lengths, damaged, fill, json, lengths, missing,
+    ATTRIBUTES, Extension, Keys, MAX_METADATA, Metadata, NUMCODECS, chunk_lengths, damaged, fill, json, lengths,
+    missing,
 };
 use crate::dtype::{DType, DTypeError};
 use crate::format::Refusal;
@@ -82,7 +86,7 @@ fn codecs(filters: &Value, compressor: &Value) -> Result<Vec<Extension>, Refusal
 fn codec(value: &Value) -> Result<Extension, Refusal> {
     let mut configuration = value.as_object().cloned().unwrap_or_default();
     match configuration.shift_remove("id") {
-        Some(Value::String(name)) => Ok(Extension { name, configuration }),
+        Some(Value::String(id)) => Ok(Extension { name: format!("{NUMCODECS}{id}"), configuration }),
         _ => Err(damaged("name a filter or compressor without an id")),
     }
 }

@@ -196,8 +196,8 @@ fn refused_codecs() {
             json!([bytes("little"), {"name": "blosc", "configuration": {"cname": "zstd"}}]),
             "compressed with blosc (zstd);",
         ),
-        (json!([bytes("little"), "numcodecs.lz4", "crc32c"]), "encoded with numcodecs.lz4, then crc32c;"),
-        (json!(["numcodecs.delta", bytes("little")]), "encoded with numcodecs.delta, then bytes;"),
+        (json!([bytes("little"), "numcodecs.lz4", "crc32c"]), "encoded with lz4, then crc32c;"),
+        (json!(["numcodecs.delta", bytes("little")]), "encoded with delta, then bytes;"),
         (json!([{"name": "packbits"}]), "encoded with packbits;"),
         (json!([bytes("little"), transpose(json!([1, 0]))]), "encoded with transpose;"),
     ] {
@@ -212,7 +212,7 @@ fn refused_shards() {
     }});
     check_refused(
         json!({"codecs": [sharding]}),
-        &["its chunks of 2x1 are packed into shards of 4x5", "`afbfs unpack` writes a plain copy"],
+        &["its chunks (2x1) are packed into shards (4x5)", "`afbfs unpack` writes a plain copy"],
     );
 }
 
