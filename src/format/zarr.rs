@@ -94,8 +94,12 @@ impl Format for Zarr {
     }
 
     /// None: the array's name is the folder's.
-    fn stem<'a>(&self, _file_name: &'a str) -> Option<&'a str> {
-        None
+    fn extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn may_hold_many(&self) -> bool {
+        false
     }
 
     fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Content, Refusal> {
