@@ -1,6 +1,7 @@
 //! The files of chunks: which chunk is in which file, and how the files are called.
 //!
-//! Chunks are numbered in C order of the grid that they form, and each is a file of that number.
+//! Chunks are numbered in C order of the grid that they form, and each is a file of that number. How many there are along
+//! the first axis has no say in that: an array that grows along it keeps its files.
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,9 +43,12 @@ impl Names for Chunks {
         let mut indices = [0; MAX_NDIM];
         let indices = &mut indices[..self.counts.len()];
         let mut rest = piece;
-        for (index, &count) in indices.iter_mut().zip(&self.counts).rev() {
+        for (index, &count) in indices.iter_mut().zip(&self.counts).skip(1).rev() {
             *index = rest % count.max(1);
             rest /= count.max(1);
+        }
+        if let Some(first) = indices.first_mut() {
+            *first = rest;
         }
         let Keys { prefix, separator } = self.keys;
         let mut name = String::with_capacity(self.longest);
@@ -69,7 +73,7 @@ impl Names for Chunks {
 
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.counts, self.keys, self.created_len).hash(&mut hasher);
+        (self.counts.len(), self.counts.get(1..), self.keys, self.created_len).hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -150,21 +150,22 @@ fn numbers_that_json_has_not() {
 }
 
 #[test]
-fn names_of_chunks_take_one_allocation() {
+fn names_of_chunks() {
     let keys = Keys { prefix: "c", separator: '/' };
     let chunks = Chunks::new(vec![u64::MAX, 10, 0], keys, None);
-    let last = chunks.name(u64::MAX);
-    assert_eq!(last, "c/1844674407370955161/5/0");
+    assert_eq!(chunks.name(u64::MAX), "c/1844674407370955161/5/0");
     let longest = Chunks::new(vec![1 << 40, 10, 101], keys, None);
     let info = allocation_counter::measure(|| {
         assert_eq!(longest.name((1 << 40) * 1010 - 1).len(), "c/1099511627775/9/100".len());
     });
     assert_eq!(info.count_total, 1);
-    let (v2, other) = (Keys { prefix: "", ..keys }, Keys { separator: '.', ..keys });
-    for unlike in [Chunks::new(vec![2], v2, None), Chunks::new(vec![2], other, None), Chunks::new(vec![3], keys, None)]
-    {
-        assert_ne!(Names::digest(&unlike), Names::digest(&Chunks::new(vec![2], keys, None)));
+    let (v2, dotted) = (Keys { prefix: "", ..keys }, Keys { separator: '.', ..keys });
+    let digest = |counts: &[u64], keys| Names::digest(&Chunks::new(counts.to_vec(), keys, None));
+    for (counts, other) in [(&[2, 3][..], v2), (&[2, 3], dotted), (&[2, 4], keys), (&[2, 3, 1], keys), (&[2], keys)] {
+        assert_ne!(digest(counts, other), digest(&[2, 3], keys));
     }
+    // An array that grew along its first axis has the files that it had.
+    assert_eq!(digest(&[9, 3], keys), digest(&[2, 3], keys));
 }
 
 /// Metadata of both versions.
