@@ -1,7 +1,7 @@
 //! The files of chunks: which chunk is in which file, and how the files are called.
 //!
-//! Chunks are numbered in C order of the grid that they form, and each is a file of that number. How many there are along
-//! the first axis has no say in that: an array that grows along it keeps its files.
+//! Chunks are numbered in C order of the grid that they form, and each is a file of that number. How many there are
+//! along the first axis has no say in that: an array that grows along it keeps its files.
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
