@@ -13,8 +13,12 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod gguf;
+mod header;
+pub mod netcdf3;
 pub mod npy;
 pub mod raw;
+pub mod safetensors;
 pub mod zarr;
 
 /// What a format finds in a file.
@@ -189,4 +193,5 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &zarr::Zarr, &raw::Raw];
+pub static FORMATS: &[&dyn Format] =
+    &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &zarr::Zarr, &raw::Raw];

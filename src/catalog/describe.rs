@@ -284,10 +284,11 @@ impl Catalog {
     fn matches(&self, fingerprint: &Fingerprint, file: &File) -> bool {
         let Fingerprint { parts, hash, siblings } = fingerprint;
         let mut hasher = DefaultHasher::new();
-        let mut buffer = [0; 1024];
+        let longest = parts.iter().map(|&(_, len)| len).max().unwrap_or(0);
+        let mut buffer = vec![0; longest.min(64 << 10)];
         for &(start, len) in parts {
-            for at in (0..len).step_by(buffer.len()) {
-                let piece = &mut buffer[..(len - at).min(1024)];
+            for at in (0..len).step_by(buffer.len().max(1)) {
+                let piece = &mut buffer[..(len - at).min(64 << 10)];
                 if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
                     return false;
                 }
