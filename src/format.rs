@@ -193,4 +193,5 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &raw::Raw];
+pub static FORMATS: &[&dyn Format] =
+    &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &zarr::Zarr, &raw::Raw];

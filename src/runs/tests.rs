@@ -105,7 +105,13 @@ fn grids() -> impl Strategy<Value = Arc<Grid>> {
             }
             let chunk: Vec<u64> = shape.iter().enumerate().map(|(k, _)| 1 + (seed >> (4 * k)) % 4).collect();
             let cell = chunk.iter().product::<u64>() * itemsize;
-            Arc::new(Grid::chunked(&shape, &chunk, itemsize, order, Arc::new(Shuffled { cell })).unwrap())
+            let pieces = Arc::new(Shuffled { cell });
+            if seed % 5 == 0 {
+                let mut axes: Vec<usize> = (0..shape.len()).collect();
+                axes.rotate_left((seed >> 8) as usize % shape.len().max(1));
+                return Arc::new(Grid::permuted(&shape, &chunk, itemsize, &axes, pieces).unwrap());
+            }
+            Arc::new(Grid::chunked(&shape, &chunk, itemsize, order, pieces).unwrap())
         },
     )
 }
