@@ -15,7 +15,9 @@ use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
 pub mod npy;
+pub mod npz;
 pub mod raw;
+pub mod zip;
 
 /// What a format finds in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,4 +187,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &npz::Npz, &raw::Raw];
