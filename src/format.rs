@@ -17,6 +17,7 @@ use crate::source::{ReadAt, Siblings};
 pub mod npy;
 pub mod npz;
 pub mod raw;
+pub mod torch;
 pub mod zip;
 
 /// What a format finds in a file.
@@ -187,4 +188,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &npz::Npz, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &npz::Npz, &torch::Torch, &raw::Raw];

@@ -4,7 +4,7 @@
 //! Any ZIP archive with such members is read the same way, whoever wrote it: what the member's name has before a `/`
 //! are groups, `a/b.npy` the array `b` of the group `a`. Members of other names are left out.
 //!
-//! Limits, and why, beside those of [`zip`](super::zip) and [`npy`](super::npy):
+//! Limits, and why, beside those of [`zip`](super::zip) and [`npy`]:
 //!
 //! - The members must be stored: `numpy.savez`, not `numpy.savez_compressed`, which deflates them.
 //! - The `.npy` headers of an archive take at most [`MAX_HEADERS`] bytes together, room for as many usual ones as there may

@@ -1,5 +1,5 @@
 //! ZIP archives, as far as arrays in them need: where the bytes of a stored member lie. No format of its own;
-//! [`npz`](super::npz) reads through it.
+//! [`npz`](super::npz) and [`torch`](super::torch) read through it.
 //!
 //! Specification: PKWARE's APPNOTE.TXT 6.3. All numbers are little-endian. From the end of the file backwards:
 //!

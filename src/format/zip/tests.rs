@@ -10,8 +10,11 @@ fn read(bytes: &[u8]) -> Result<Archive, Refusal> {
     Archive::read(&Bytes(bytes))
 }
 
-/// Name, place and length of each member, and that its checksum is where it says.
-fn bodies(built: &Built) -> Vec<(String, Result<(usize, usize), String>)> {
+/// Place and length of a member, or why it has none.
+type Found = Result<(usize, usize), String>;
+
+/// Each member with its name; its checksum must be where it says.
+fn bodies(built: &Built) -> Vec<(String, Found)> {
     let file = Bytes(&built.bytes);
     let archive = read(&built.bytes).unwrap();
     let body = |entry: &Entry| {
