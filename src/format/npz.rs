@@ -7,11 +7,11 @@
 //! Limits, and why, beside those of [`zip`](super::zip) and [`npy`]:
 //!
 //! - The members must be stored: `numpy.savez`, not `numpy.savez_compressed`, which deflates them.
-//! - The `.npy` headers of an archive take at most [`MAX_HEADERS`] bytes together, room for as many usual ones as there may
-//!   be members.
+//! - The `.npy` headers of an archive take at most [`MAX_HEADERS`] bytes together, room for as many usual ones as
+//!   there may be members.
 //! - What stands in a member behind its array is left alone, as in a `.npy` file.
-//! - An archive without the extension `.npz` is known by a `.npy` member within its first [`HEAD`](super::HEAD) bytes, which its first
-//!   members are: where its directory lies these do not tell.
+//! - An archive without the extension `.npz` is known by a `.npy` member among those at its start, as far as the first
+//!   [`HEAD`](super::HEAD) bytes show them. The directory, which lists all, is at its end.
 //! - Nothing is written: see [`READ_ONLY`].
 
 use std::cell::Cell;

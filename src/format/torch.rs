@@ -1,11 +1,12 @@
-//! `.pt` and `.pth`, the files of `torch.save` and `torch.jit.save` since torch 1.6: ZIP archives of a pickle and its storages.
+//! `.pt` and `.pth`, the files of `torch.save` and `torch.jit.save` since torch 1.6: ZIP archives of a pickle and its
+//! storages.
 //!
 //! Specification: torch's `torch/serialization.py` and `torch/csrc/jit/serialization/`; the archive itself is read by
 //! [`zip`](super::zip). All members lie in one folder, here `P`, named by the file or `archive`:
 //!
 //! | member            | what                                                                                  |
 //! |-------------------|---------------------------------------------------------------------------------------|
-//! | `P/data.pkl`      | a pickle of what was saved, in which each tensor is a call with a storage's key, an offset, a size and strides; see `tensors.rs` |
+//! | `P/data.pkl`      | a pickle of what was saved; see `tensors.rs`         |
 //! | `P/data/KEY`      | a storage: the elements of one or several tensors, without gaps                       |
 //! | `P/byteorder`     | `little` or `big`, for all storages; `little` where it is missing                     |
 //! | `P/constants.pkl`, `P/constants/KEY` | the same again for the constants of TorchScript                    |
@@ -20,10 +21,10 @@
 //!
 //! Limits, and why, beside those of [`zip`](super::zip), [`pickle`] and `tensors.rs`:
 //!
-//! - The pickle is read as data and never run ([`pickle`]): nothing that it names is imported. Where it cannot be read, the
-//!   storages are served all the same, and the member `data.pkl` says why.
-//! - Quantised tensors mean nothing without a scale, lazy conjugates and negatives are not what their bytes say, tensors of the meta
-//!   device have no bytes: refused each. So are types that are not known.
+//! - The pickle is read as data and never run ([`pickle`]): nothing that it names is imported. Where it cannot be read,
+//!   the storages are served all the same, and the member `data.pkl` says why.
+//! - Quantised tensors mean nothing without a scale, lazy conjugates and negatives are not what their bytes say, tensors
+//!   of the meta device have no bytes: refused each. So are types that are not known.
 //! - Files of older versions, a row of pickles or a tar archive, are refused: to find a storage in them one has to run
 //!   through several pickles, and no torch since 2020 writes them unless told to.
 //! - Nothing is written: see [`READ_ONLY`].

@@ -3,15 +3,19 @@
 //!
 //! Specification: PKWARE's APPNOTE.TXT 6.3. All numbers are little-endian. From the end of the file backwards:
 //!
-//! | record                          | bytes that count here                                                      |
-//! |---------------------------------|----------------------------------------------------------------------------|
-//! | end of the directory, `PK\5\6`  | 22 and a comment: numbers of disks (2 2), of members (2 2), size (4) and offset (4) of the directory, length of the comment (2) |
-//! | zip64 locator, `PK\6\7`         | 20, right before it where there is one: disk (4), offset of the next (8), disks (4) |
-//! | zip64 end, `PK\6\6`             | 56: its size (8), versions (2 2), disks (4 4), members (8 8), size (8) and offset (8) of the directory |
-//! | member in the directory, `PK\1\2` | 46, then name, extra fields, comment: versions (2 2), flags (2), method (2), time (4), CRC-32 (4), stored size (4), size (4), three lengths (2 2 2), disk (2), attributes (2 4), offset of its local header (4) |
-//! | local header, `PK\3\4`          | 30, then name and extra fields: version (2), flags (2), method (2), time (4), CRC-32 (4), sizes (4 4), two lengths (2 2) |
-//! | body                            | right behind the local header, whose name and extra fields may be longer than those in the directory |
-//! | data descriptor                 | right behind the body if bit 3 of the flags is set: perhaps `PK\7\8`, then CRC-32 (4), sizes |
+//! - the end, `PK\5\6`, 22 bytes and a comment: number of this disk (2) and of the directory's (2), members on this
+//!   disk (2) and in all (2), size (4) and offset (4) of the directory, length of the comment (2);
+//! - the zip64 locator, `PK\6\7`, 20 bytes, right before the end where there is one: a disk (4), offset of the next (8),
+//!   number of disks (4);
+//! - the zip64 end, `PK\6\6`, 56 bytes: its size (8), versions (2 2), disks (4 4), members (8 8), size (8) and
+//!   offset (8) of the directory;
+//! - the directory, for each member `PK\1\2`, 46 bytes, name, extra fields, comment: versions (2 2), flags (2),
+//!   method (2), time (4), CRC-32 (4), stored size (4), size (4), lengths of the three (2 2 2), disk (2), attributes (2 4),
+//!   offset of the local header (4);
+//! - for each member the local header, `PK\3\4`, 30 bytes, name, extra fields: version (2), flags (2), method (2),
+//!   time (4), CRC-32 (4), stored size (4), size (4), lengths of the two (2 2); right behind it the body, so that its
+//!   offset is known from the local header alone, whose extra fields need not be those of the directory; right
+//!   behind that, if bit 3 of the flags is set, a descriptor: perhaps `PK\7\8`, then CRC-32 (4) and sizes.
 //!
 //! A field of the directory that is all ones has its value in the extra field 1 (zip64), which holds, of 8 bytes each
 //! and in this order, size, stored size and offset, but only those that are all ones. Offsets count from the

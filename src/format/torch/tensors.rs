@@ -9,14 +9,14 @@
 //! | `_rebuild_parameter`           | such a tensor, and more                                                           |
 //! | `_rebuild_from_type_v2` (of `torch._tensor`) | another such function, the class, its arguments, attributes         |
 //!
-//! Offset, size and strides count elements. The storage is a persistent id: `('storage', class, key, device, numel)`. The
-//! class says the type of the elements; of storages without a type, the dtype does. The metadata is a dictionary
+//! Offset, size and strides count elements. The storage is a persistent id: `('storage', class, key, device, numel)`.
+//! The class says the type of the elements; of storages without a type, the dtype does. The metadata is a dictionary
 //! that says whether the tensor is a lazy conjugate (`conj`) or negative (`neg`): then its bytes are not its values.
 //!
-//! Tensors are sought in dictionaries, lists and tuples, whose keys and numbers are the groups and the name, and in instances of
-//! any class: in the arguments that it is made with, by their numbers, in its attributes and its items by their names. So
-//! they are found in named tuples and modules, those of TorchScript included. Keys that are neither strings
-//! nor integers, truth values or `None` lead nowhere. What is reached on two ways is listed twice.
+//! Tensors are sought in dictionaries, lists and tuples, whose keys and numbers are the groups and the name, and in
+//! instances of any class: in the arguments that it is made with, by their numbers, in its attributes and its items by
+//! their names. So they are found in named tuples and modules, those of TorchScript included. Keys that are neither
+//! strings nor integers, truth values or `None` lead nowhere. What is reached on two ways is listed twice.
 
 use std::collections::{HashMap, HashSet};
 
@@ -91,7 +91,8 @@ pub(super) fn find(pickle: &Pickle) -> Result<Described, Refusal> {
         visits += 1;
         if visits > MAX_VISITS || described.tensors.len() > MAX_TENSORS || names > MAX_NAMES {
             return Err(Refusal(
-                "it has more than can be listed, or the same parts in too many places; save the tensors in several files"
+                "it has more than can be listed, or the same parts in too many places; save the tensors in several \
+                 files"
                     .into(),
             ));
         }

@@ -92,11 +92,12 @@ pub(super) fn find(file: &dyn ReadAt) -> Result<End, Refusal> {
     }
     if size > MAX_DIRECTORY {
         return Err(Refusal(format!(
-            "its directory is {size} bytes long, more than the {MAX_DIRECTORY} that are read; divide it into several archives"
+            "its directory is {size} bytes long, more than the {MAX_DIRECTORY} that are read; divide it into several \
+             archives"
         )));
     }
-    // The directory ends where its end is recorded, as all usual writers have it, and so tells where the archive starts;
-    // else, with something between them, the archive starts with the file.
+    // The directory ends where its end is recorded, as all usual writers have it, and so tells where the archive
+    // starts; else, with something between them, the archive starts with the file.
     let begins = |start: u64| size == 0 || matches!(block(file, start, 4), Ok(bytes) if bytes == b"PK\x01\x02");
     let adjoining = directory_end.checked_sub(size).and_then(|start| Some((start, start.checked_sub(offset)?)));
     let apart = offset.checked_add(size).filter(|&end| end <= directory_end).map(|_| (offset, 0));
@@ -129,8 +130,8 @@ fn last_record(file: &dyn ReadAt) -> Result<(u64, Vec<u8>), Refusal> {
 
 fn no_archive() -> Refusal {
     Refusal(
-        "it does not end as a ZIP archive does: it is a file of another kind, was truncated, or is still being written; \
-         copy or make it again"
+        "it does not end as a ZIP archive does: it is a file of another kind, was truncated, or is still being \
+         written; copy or make it again"
             .into(),
     )
 }

@@ -233,8 +233,9 @@ proptest! {
     fn no_program_is_too_strange(
         words in prop::collection::vec(
             prop::sample::select(vec![
-                &b"N"[..], b"K\x01", b"(", b"0", b"1", b"2", b"q\x01", b"h\x01", b"\x94", b")", b"]", b"}", b"\x85", b"\x87", b"t",
-                b"l", b"a", b"e", b"s", b"u", b"d", b"ca\nb\n", b"\x8c\x01a", b"\x93", b"R", b"\x81", b"\x92", b"o", b"b", b"Q",
+                &b"N"[..], b"K\x01", b"(", b"0", b"1", b"2", b"q\x01", b"h\x01", b"\x94", b")", b"]", b"}", b"\x85",
+                b"\x87", b"t", b"l", b"a", b"e", b"s", b"u", b"d", b"ca\nb\n", b"\x8c\x01a", b"\x93", b"R", b"\x81",
+                b"\x92", b"o", b"b", b"Q",
             ]),
             0..60,
         ),
