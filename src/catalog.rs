@@ -29,9 +29,11 @@ use rustix::io::Errno;
 use crate::format::raw::Spec;
 use crate::store::{FileId, Store};
 
+mod contents;
 mod describe;
 mod list;
 mod names;
+mod reader;
 mod resolve;
 
 pub use describe::{Described, Description, Problem, Validity};
@@ -43,8 +45,11 @@ use names::Sidecars;
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// A file, by its path below the source folder.
+    /// A file, by its path below the source folder. An array that is a folder with a file that describes it (Zarr) is that
+    /// file.
     File(PathBuf),
+    /// An array in a container: the container's path below the source folder, and the groups and the name in it.
+    Member(PathBuf, Vec<String>),
     /// An array described on the command line, by its number.
     Named(usize),
 }
@@ -56,6 +61,17 @@ pub enum Item {
     Folder(PathBuf),
     /// An array file, which may yet turn out to be malformed.
     Array(Origin),
+    /// A container, or a group in it.
+    Group(Group),
+}
+
+/// A container of arrays, or a group in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The container's path below the source folder.
+    pub file: PathBuf,
+    /// The groups that lead to it, outermost first; none for the container itself.
+    pub path: Vec<String>,
 }
 
 /// How the source is served.
@@ -148,7 +164,7 @@ impl Catalog {
             Ok(path) => path,
             Err(error) => return fail(format!("{shown}: {error}")),
         };
-        let is_folder = root_path.is_dir();
+        let is_folder = root_path.is_dir() && !contents::is_array_folder(&root_path);
         let (folder, only) = match (root_path.parent(), root_path.file_name()) {
             (Some(parent), Some(name)) if !is_folder => (parent.to_owned(), Some(name.to_owned())),
             _ => (root_path, None),
@@ -173,6 +189,7 @@ impl Catalog {
         };
         if let Some(only) = &catalog.only
             && catalog.options.arrays.is_empty()
+            && !contents::is_array_folder(&catalog.root_path.join(only))
             && catalog.claim(Path::new(""), only).is_none()
             && catalog.format_by_content(Path::new(only)).is_none()
         {
@@ -232,7 +249,7 @@ impl Catalog {
     /// Path of an origin below the source folder, for people; that of an array described by hand as it was given.
     pub fn path_of(&self, origin: &Origin) -> PathBuf {
         match origin {
-            Origin::File(path) => path.clone(),
+            Origin::File(path) | Origin::Member(path, _) => path.clone(),
             Origin::Named(number) => self
                 .options
                 .arrays
@@ -266,7 +283,7 @@ impl Catalog {
     /// ENOENT where it is gone, or leads out of the source.
     pub fn locate(&self, origin: &Origin) -> Result<OwnedFd, Errno> {
         match origin {
-            Origin::File(path) => self.open_below(path, OFlags::PATH),
+            Origin::File(path) | Origin::Member(path, _) => self.open_below(path, OFlags::PATH),
             Origin::Named(number) => {
                 let path = self.named_path(*number).ok_or(Errno::NOENT)?;
                 rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
@@ -282,14 +299,14 @@ impl Catalog {
             return Some(Item::Array(Origin::Named(number)));
         }
         let real = names::real_name(name)?;
-        if self.only.is_none() {
+        if self.serves(&real) {
             let path = folder.join(&real);
             if matches!(self.stat_link(&path), Ok(stat) if is_folder(&stat)) {
-                return Some(Item::Folder(path));
+                return self.item_of_folder(path);
             }
         }
         if self.claim(folder, &real).is_some() {
-            return Some(Item::Array(Origin::File(folder.join(real))));
+            return Some(self.item_of_file(folder.join(real)));
         }
         let path = match self.file_with_stem(folder, name, &real) {
             Some(file) => folder.join(file),
@@ -298,7 +315,7 @@ impl Catalog {
                 Some(folder.join(&real)).filter(|path| self.serves(&real) && self.format_by_content(path).is_some())?
             }
         };
-        Some(Item::Array(Origin::File(path)))
+        Some(self.item_of_file(path))
     }
 
     /// The source, where it is one file.

@@ -18,6 +18,7 @@ pub mod npy;
 pub mod npz;
 pub mod raw;
 pub mod torch;
+pub mod zarr;
 pub mod zip;
 
 /// What a format finds in a file.
@@ -170,14 +171,30 @@ pub trait Format: Sync {
     /// Its name, lower case, as `info.json` gives it.
     fn name(&self) -> &'static str;
 
-    /// The array's name where a file of this name is of this format, judged by the name alone.
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str>;
+    /// What the names of its files usually end in, in lower case and with the dot.
+    fn extensions(&self) -> &'static [&'static str];
+
+    /// The array's name where a file of this name is of this format, judged by the name alone: without one of the
+    /// extensions, in whatever case. A file whose name is nothing but an extension keeps it.
+    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
+        let ends = |extension: &&str| {
+            let start = file_name.len().checked_sub(extension.len())?;
+            let (stem, end) = file_name.split_at_checked(start)?;
+            end.eq_ignore_ascii_case(extension).then_some(if stem.is_empty() { file_name } else { stem })
+        };
+        self.extensions().iter().find_map(ends)
+    }
 
     /// Whether a file that begins with these bytes ([`HEAD`] of them, or all that it has) is certainly of this format. What the
     /// content says comes before what the name says.
     fn knows(&self, head: &[u8]) -> bool {
         let _ = head;
         false
+    }
+
+    /// Whether a file of this format may be a container, so that it must be opened to know.
+    fn may_hold_many(&self) -> bool {
+        true
     }
 
     /// What the file holds. `file_name` is the last component of its path.

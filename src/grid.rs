@@ -8,6 +8,7 @@
 //! Cells at the far edges are stored whole, as Zarr and HDF5 store them; what sticks out is never addressed.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::layout::{Layout, LayoutError, Order, packed_strides};
@@ -119,6 +120,15 @@ impl Grid {
         }
     }
 
+    /// Whether cells of the same coordinates lie at the same places in two arrays in pieces, as far as both have them: they
+    /// may differ in the length of the first axis.
+    pub fn places_like(&self, other: &Grid) -> bool {
+        let (Cells::Many(a), Cells::Many(b)) = (&self.cells, &other.cells) else { return false };
+        self.shape.iter().skip(1).eq(other.shape.iter().skip(1))
+            && (&a.shape, &a.strides) == (&b.shape, &b.strides)
+            && a.pieces.digest() == b.pieces.digest()
+    }
+
     /// Where the element at `coordinates` lies, and the reach of its cell along `axis` (of none: as if along an
     /// axis of length 1).
     pub fn spot(&self, coordinates: &[u64], axis: Option<usize>) -> Spot {
@@ -156,6 +166,17 @@ impl fmt::Debug for Grid {
             Cells::One(layout) => f.debug_tuple("Grid").field(layout).finish(),
             Cells::Many(chunks) => {
                 f.debug_struct("Grid").field("shape", &self.shape).field("chunk", &chunks.shape).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl Hash for Grid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.cells {
+            Cells::One(layout) => layout.hash(state),
+            Cells::Many(chunks) => {
+                (&self.shape, &chunks.shape, &chunks.strides, chunks.pieces.digest()).hash(state);
             }
         }
     }

@@ -30,7 +30,7 @@ pub enum Order {
 }
 
 /// Where an array lies in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// Byte offset of the element whose indices are all 0.
     pub offset: u64,

@@ -43,8 +43,8 @@ impl Format for Npz {
         "npz"
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        file_name.strip_suffix(".npz").map(|stem| if stem.is_empty() { file_name } else { stem })
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".npz"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {

@@ -70,9 +70,8 @@ impl Format for Torch {
         "torch"
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        let stem = file_name.strip_suffix(".pt").or_else(|| file_name.strip_suffix(".pth"))?;
-        Some(if stem.is_empty() { file_name } else { stem })
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".pt", ".pth"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {

@@ -75,7 +75,7 @@ impl Fs {
                 }
                 let window = clip(offset, size, file.view.len());
                 count(&self.counters.read_bytes, window.end - window.start);
-                store::read(&file.files, &[], &file.view, window, &file.stream, sink)
+                store::read(&file.files, &file.tree.description.array.fill, &file.view, window, &file.stream, sink)
             }
         }
     }
@@ -132,7 +132,7 @@ impl Fs {
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
     pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<Cached>, Errno> {
-        let super::Node::Leaf(tree, leaf) = self.node(inode)? else { return Err(Errno::PERM) };
+        let super::Node::Leaf(tree, leaf, _) = self.node(inode)? else { return Err(Errno::PERM) };
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
         }
