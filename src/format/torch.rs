@@ -11,8 +11,8 @@
 //! | `P/byteorder`     | `little` or `big`, for all storages; `little` where it is missing                     |
 //! | `P/constants.pkl`, `P/constants/KEY` | the same again for the constants of TorchScript                    |
 //!
-//! torch stores all members, never deflated, each at a multiple of 64 bytes: it pads the local header with an extra field
-//! called `FB`, by which its archives are known.
+//! torch stores all members, never deflated, each at a multiple of 64 bytes: it pads the local header with an extra
+//! field called `FB`, by which its archives are known.
 //!
 //! Each tensor becomes an array; dictionaries, lists and modules around it become groups, and a key is one name, dots
 //! and all: `layer1.0.weight`. A tensor that is all that was saved is called `tensor`. Every storage is an array of
@@ -23,8 +23,8 @@
 //!
 //! - The pickle is read as data and never run ([`pickle`]): nothing that it names is imported. Where it cannot be read,
 //!   the storages are served all the same, and the member `data.pkl` says why.
-//! - Quantised tensors mean nothing without a scale, lazy conjugates and negatives are not what their bytes say, tensors
-//!   of the meta device have no bytes: refused each. So are types that are not known.
+//! - Quantised tensors mean nothing without a scale, lazy conjugates and negatives are not what their bytes say,
+//!   tensors of the meta device have no bytes: refused each. So are types that are not known.
 //! - Files of older versions, a row of pickles or a tar archive, are refused: to find a storage in them one has to run
 //!   through several pickles, and no torch since 2020 writes them unless told to.
 //! - Nothing is written: see [`READ_ONLY`].

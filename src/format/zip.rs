@@ -5,13 +5,13 @@
 //!
 //! - the end, `PK\5\6`, 22 bytes and a comment: number of this disk (2) and of the directory's (2), members on this
 //!   disk (2) and in all (2), size (4) and offset (4) of the directory, length of the comment (2);
-//! - the zip64 locator, `PK\6\7`, 20 bytes, right before the end where there is one: a disk (4), offset of the next (8),
-//!   number of disks (4);
+//! - the zip64 locator, `PK\6\7`, 20 bytes, right before the end where there is one: a disk (4), offset of the
+//!   next (8), number of disks (4);
 //! - the zip64 end, `PK\6\6`, 56 bytes: its size (8), versions (2 2), disks (4 4), members (8 8), size (8) and
 //!   offset (8) of the directory;
 //! - the directory, for each member `PK\1\2`, 46 bytes, name, extra fields, comment: versions (2 2), flags (2),
-//!   method (2), time (4), CRC-32 (4), stored size (4), size (4), lengths of the three (2 2 2), disk (2), attributes (2 4),
-//!   offset of the local header (4);
+//!   method (2), time (4), CRC-32 (4), stored size (4), size (4), lengths of the three (2 2 2), disk (2), attributes
+//!   (2 4), offset of the local header (4);
 //! - for each member the local header, `PK\3\4`, 30 bytes, name, extra fields: version (2), flags (2), method (2),
 //!   time (4), CRC-32 (4), stored size (4), size (4), lengths of the two (2 2); right behind it the body, so that its
 //!   offset is known from the local header alone, whose extra fields need not be those of the directory; right
@@ -293,8 +293,8 @@ pub fn names_in_head(head: &[u8]) -> Vec<(&[u8], &[u8])> {
 
 /// Names and comments: UTF-8 if they are said to be, else code page 437, of which the lower half is ASCII.
 fn text(bytes: &[u8], utf8: bool) -> Cow<'_, str> {
-    const UPPER: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
-                         αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
+    const UPPER: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█\
+                         ▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
     if utf8 || bytes.is_ascii() {
         return String::from_utf8_lossy(bytes);
     }

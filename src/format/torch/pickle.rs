@@ -8,8 +8,8 @@
 //! Values refer to each other by number, so that loops (a list within itself) cost nothing.
 //!
 //! Limits, so that a hostile pickle costs no more than a few hundred MiB and less than a second: [`MAX_LEN`] bytes,
-//! [`MAX_STEPS`] opcodes, [`MAX_NODES`] objects, and as many values on the stack, marks and memoised values. The numbers
-//! are those of a model of some 100 000 tensors. Text opcodes of protocols 0 and 1 are refused, since no torch
+//! [`MAX_STEPS`] opcodes, [`MAX_NODES`] objects, and as many values on the stack, marks and memoised values. The
+//! numbers are those of a model of some 100 000 tensors. Text opcodes of protocols 0 and 1 are refused, since no torch
 //! has written them into an archive, and so are buffers that lie outside of the pickle. Numbers beyond 64 bits, floats,
 //! byte strings, and strings of more than [`MAX_TEXT`] bytes are read over.
 

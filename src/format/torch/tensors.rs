@@ -2,12 +2,12 @@
 //!
 //! torch pickles a tensor as a call of a function of `torch._utils`:
 //!
-//! | function                       | arguments                                                                       |
-//! |--------------------------------|---------------------------------------------------------------------------------|
-//! | `_rebuild_tensor_v2`           | storage, offset, size, strides, requires_grad, hooks, perhaps metadata            |
-//! | `_rebuild_tensor_v3`           | storage, offset, size, strides, requires_grad, hooks, dtype, perhaps metadata     |
-//! | `_rebuild_parameter`           | such a tensor, and more                                                           |
-//! | `_rebuild_from_type_v2` (of `torch._tensor`) | another such function, the class, its arguments, attributes         |
+//! | function                       | arguments                                                                     |
+//! |--------------------------------|-------------------------------------------------------------------------------|
+//! | `_rebuild_tensor_v2`           | storage, offset, size, strides, requires_grad, hooks, perhaps metadata        |
+//! | `_rebuild_tensor_v3`           | storage, offset, size, strides, requires_grad, hooks, dtype, perhaps metadata |
+//! | `_rebuild_parameter`, `_rebuild_parameter_with_state` | such a tensor, and more                                |
+//! | `_rebuild_from_type_v2` (of `torch._tensor`) | another such function, the class, its arguments, attributes     |
 //!
 //! Offset, size and strides count elements. The storage is a persistent id: `('storage', class, key, device, numel)`.
 //! The class says the type of the elements; of storages without a type, the dtype does. The metadata is a dictionary
