@@ -29,18 +29,22 @@ use rustix::io::Errno;
 use crate::format::raw::Spec;
 use crate::store::{FileId, Store};
 
+mod cache;
 mod contents;
 mod describe;
 mod list;
 mod names;
+mod pieces;
 mod reader;
 mod resolve;
 
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 
-use describe::Cache;
+use cache::Cache;
 use names::Sidecars;
+use pieces::Opened;
+use resolve::Root;
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,13 +103,12 @@ pub enum Links {
 /// The arrays of a source: a folder, or a single file.
 #[derive(Debug)]
 pub struct Catalog {
-    root: OwnedFd,
-    root_path: PathBuf,
+    root: Arc<Root>,
     only: Option<OsString>,
     options: Options,
-    own_device: OnceLock<u64>,
     store: Arc<Store>,
     cache: Mutex<Cache>,
+    opened: Arc<Opened>,
     sidecars: Mutex<Sidecars>,
     headers_read: AtomicU64,
 }
@@ -177,19 +180,18 @@ impl Catalog {
         let mut options = options;
         complete(&mut options.arrays, only.as_deref());
         let catalog = Catalog {
-            root,
-            root_path: folder,
+            root: Arc::new(Root { fd: root, path: folder, links: options.links, own_device: OnceLock::new() }),
             only,
             options,
-            own_device: OnceLock::new(),
             store,
             cache: Mutex::default(),
+            opened: Arc::default(),
             sidecars: Mutex::default(),
             headers_read: AtomicU64::new(0),
         };
         if let Some(only) = &catalog.only
             && catalog.options.arrays.is_empty()
-            && !contents::is_array_folder(&catalog.root_path.join(only))
+            && !contents::is_array_folder(&catalog.root.path.join(only))
             && catalog.claim(Path::new(""), only).is_none()
             && catalog.format_by_content(Path::new(only)).is_none()
         {
@@ -227,12 +229,12 @@ impl Catalog {
 
     /// The source folder's path (that of the file's folder, where the source is one file).
     pub fn root_path(&self) -> &Path {
-        &self.root_path
+        &self.root.path
     }
 
     /// A descriptor of the source folder, opened with `O_PATH`.
     pub fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+        self.root.fd.as_fd()
     }
 
     /// Where bytes are read and written.
@@ -243,7 +245,7 @@ impl Catalog {
     /// Names the device number of our own mount: no file on it is ever served.
     pub fn exclude_device(&self, device: u64) {
         // Said once, after mounting.
-        let _ = self.own_device.set(device);
+        let _ = self.root.own_device.set(device);
     }
 
     /// Path of an origin below the source folder, for people; that of an array described by hand as it was given.
@@ -330,7 +332,7 @@ impl Catalog {
     }
 
     fn named_path(&self, number: usize) -> Option<PathBuf> {
-        Some(self.root_path.join(self.options.arrays.get(number)?.file.as_deref()?))
+        Some(self.root.path.join(self.options.arrays.get(number)?.file.as_deref()?))
     }
 
     fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {

@@ -14,9 +14,13 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod gguf;
+mod header;
+pub mod netcdf3;
 pub mod npy;
 pub mod npz;
 pub mod raw;
+pub mod safetensors;
 pub mod torch;
 pub mod zarr;
 pub mod zip;
@@ -205,4 +209,5 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &npz::Npz, &torch::Torch, &raw::Raw];
+pub static FORMATS: &[&dyn Format] =
+    &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &npz::Npz, &safetensors::Safetensors, &torch::Torch, &raw::Raw];

@@ -1,7 +1,6 @@
 //! What an array file holds, remembered for as long as it does not change.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::hash::Hasher;
@@ -16,15 +15,14 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags, Stat};
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 
+use super::cache::{Slot, Stamps};
 use super::contents::Members;
+use super::pieces::ArrayFiles;
 use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
 use super::{Catalog, Origin, Stamp, is_regular};
-use crate::format::{Array, Content, FORMATS, Format, HEAD, Member, Refusal, raw, zarr};
+use crate::format::{self, Array, Content, FORMATS, Format, HEAD, Member, Refusal, raw, zarr};
 use crate::name;
-use crate::store::{File, FileId, lock};
-
-/// So many descriptions and open files are remembered. Handles keep what they use beyond that.
-const REMEMBERED: usize = 256;
+use crate::store::{File, FileId, Files, lock};
 
 /// How often in a row a file may be found replaced.
 const REPLACED_AT_MOST: usize = 10;
@@ -42,7 +40,19 @@ pub struct Description {
     pub container: Arc<Map<String, Value>>,
     /// Whether this process may write to it.
     pub writable: bool,
+    /// The files of an array in many.
+    pieces: Option<Arc<ArrayFiles>>,
     fingerprint: Arc<Fingerprint>,
+}
+
+impl Description {
+    /// Where the array's bytes lie; `file` is the file that was described.
+    pub fn files(&self, file: &Arc<File>) -> Files {
+        match &self.pieces {
+            Some(pieces) => Files::Many(pieces.clone()),
+            None => Files::One(file.clone()),
+        }
+    }
 }
 
 /// An array file, as it was described at some time.
@@ -109,50 +119,6 @@ struct Fingerprint {
     hash: u64,
     /// Names and hashes of the siblings that were asked for; of one that did not exist, nothing.
     siblings: Vec<(PathBuf, Option<u64>)>,
-}
-
-/// Remembered descriptions and open files.
-#[derive(Debug, Default)]
-pub(super) struct Cache {
-    clock: u64,
-    slots: HashMap<Origin, Slot>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    used: u64,
-    stamps: Stamps,
-    known: Known,
-}
-
-/// What a file holds, and the file, or the reason why it cannot be served.
-type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
-
-/// The file's stamp, and its sidecar's.
-type Stamps = (Stamp, Option<Stamp>);
-
-impl Cache {
-    fn get(&mut self, origin: &Origin) -> Option<&mut Slot> {
-        self.clock += 1;
-        let slot = self.slots.get_mut(origin)?;
-        slot.used = self.clock;
-        Some(slot)
-    }
-
-    /// Remembers, and hands back what is forgotten for it: files are closed, and perhaps synced, without the lock.
-    fn put(&mut self, origin: Origin, stamps: Stamps, known: Known) -> Vec<Slot> {
-        self.clock += 1;
-        let mut forgotten = Vec::new();
-        if self.slots.len() >= REMEMBERED && !self.slots.contains_key(&origin) {
-            // The older half goes, so that this search is rare.
-            let mut ages: Vec<u64> = self.slots.values().map(|slot| slot.used).collect();
-            let middle = ages.len() / 2;
-            let limit = *ages.select_nth_unstable(middle).1;
-            forgotten.extend(self.slots.extract_if(|_, slot| slot.used <= limit).map(|(_, slot)| slot));
-        }
-        forgotten.extend(self.slots.insert(origin, Slot { used: self.clock, stamps, known }));
-        forgotten
-    }
 }
 
 impl Held {
@@ -256,7 +222,15 @@ impl Catalog {
         let describe = |origin: Origin, array: Array, container: &Arc<Map<String, Value>>| {
             let (fingerprint, container) = (fingerprint.clone(), container.clone());
             let writable = writable && array.read_only.is_none();
-            Arc::new(Description { origin, id, array, container, writable, fingerprint })
+            let pieces = match (&array.files, &origin) {
+                (format::Files::Beside(names), Origin::File(path)) => {
+                    let (root, store, opened) = (self.root.clone(), self.store.clone(), self.opened.clone());
+                    let (names, fill) = (names.clone(), array.fill.clone());
+                    Some(Arc::new(ArrayFiles::new(root, store, opened, path, names, fill)))
+                }
+                _ => None,
+            };
+            Arc::new(Description { origin, id, array, container, writable, pieces, fingerprint })
         };
         let held = match (content, origin) {
             (Content::One(array), _) => Held::One(describe(origin.clone(), array, &Arc::default())),

@@ -126,7 +126,7 @@ impl Catalog {
             })
         });
         if let Err(error) = listed {
-            log::warn!("{}: {error}", self.root_path.join(folder).display());
+            log::warn!("{}: {error}", self.root.path.join(folder).display());
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, item) in found {

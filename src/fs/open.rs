@@ -12,7 +12,7 @@ use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
 use crate::runs::View;
-use crate::store::{File, Stream, lock};
+use crate::store::{File, Files, Stream, lock};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub(super) struct OpenFile {
     pub(super) inode: u64,
     pub(super) tree: Arc<Tree>,
     pub(super) view: View,
-    /// The pieces of the array; a single file so far.
-    pub(super) files: [Arc<File>; 1],
+    /// Where its bytes lie.
+    pub(super) files: Files,
     /// The bytes of the file among which the view lies.
     pub(super) extent: Range<u64>,
     pub(super) access: Access,
@@ -74,8 +74,10 @@ pub(super) struct Shared {
     pub(super) written_end: Mutex<Option<u64>>,
     /// The tree in which the view lies.
     tree: Arc<Tree>,
-    /// The array file.
+    /// The array file: the one that is described.
     pub(super) file: Arc<File>,
+    /// Where the array's bytes lie.
+    pub(super) files: Files,
     /// Whether the view is the whole file.
     whole: bool,
 }
@@ -105,8 +107,9 @@ impl Inodes {
     ) -> Arc<Shared> {
         let mut open = lock(&self.open);
         let state = open.entry(inode).or_insert_with(|| {
+            let files = tree.description.files(file);
             let (tree, file) = (tree.clone(), file.clone());
-            let shared = Shared { written_end: Mutex::new(None), tree, file, whole: whole() };
+            let shared = Shared { written_end: Mutex::new(None), tree, file, files, whole: whole() };
             OpenInode { handles: 0, writers: 0, shared: Arc::new(shared) }
         });
         state.handles += 1;
@@ -199,7 +202,8 @@ impl Fs {
         let whole = || {
             let len = view.len();
             let regular = crate::catalog::is_regular(&described.stat);
-            regular && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
+            let alone = matches!(tree.description.array.files, crate::format::Files::Itself);
+            regular && alone && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
         };
         let shared = self.inodes.enter(inode, access.write, &tree, &described.file, whole);
         let path = match self.settings.cache {
@@ -207,12 +211,13 @@ impl Fs {
             Cache::Pages if !access.write => Path::Cached,
             Cache::Pages | Cache::None => Path::Direct,
         };
-        let error_seen = AtomicU64::new(described.file.error_mark());
+        let files = shared.files.clone();
+        let error_seen = AtomicU64::new(files.error_mark());
         let file = OpenFile {
             inode,
             tree,
             view,
-            files: [described.file],
+            files,
             extent,
             access,
             shared,
@@ -238,7 +243,7 @@ impl Fs {
         let Some(handle) = self.handles.remove(handle) else { return };
         let Handle::File(file) = &*handle else { return };
         if file.unflushed.load(Ordering::Acquire)
-            && let Err(error) = file.files[0].touch()
+            && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::files::{Files, Used};
 use super::stream::{AHEAD, Stream};
 use super::tile::Batch;
 use super::{File, sys};
@@ -18,11 +19,6 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The file of a run; `None` is the fill value.
-fn file_of(files: &[Arc<File>], piece: u64) -> Result<&Arc<File>> {
-    files.get(piece as usize).ok_or(Errno::IO)
-}
-
 /// Hands the bytes of a window of a view to `sink`: straight from the mapping where they are contiguous,
 /// gathered once into a buffer of the thread where not. `files` are the pieces of the array, `fill` is an element
 /// for pieces that do not exist (zeros where it is empty), `stream` what the handle read before.
@@ -30,7 +26,7 @@ fn file_of(files: &[Arc<File>], piece: u64) -> Result<&Arc<File>> {
 /// # Errors
 /// EIO for bytes past the end of a file, or that cannot be read. The sink is not called then.
 pub fn read<R>(
-    files: &[Arc<File>],
+    files: &Files,
     fill: &[u8],
     view: &View,
     window: Range<u64>,
@@ -38,9 +34,10 @@ pub fn read<R>(
     sink: impl FnOnce(&[u8]) -> R,
 ) -> Result<R> {
     let is_next = stream.follow(&window);
-    if let Some((piece, bytes)) = view.contiguous(window.clone()) {
-        let file = file_of(files, piece)?;
-        if bytes.end > file.len()? {
+    if let Some((piece, bytes)) = view.contiguous(window.clone())
+        && let Some((file, file_len)) = Used::of(files).get(piece)?
+    {
+        if bytes.end > file_len {
             file.store.fault();
             return Err(Errno::IO);
         }
@@ -70,22 +67,22 @@ pub fn read<R>(
 ///
 /// # Errors
 /// EIO for bytes past the end of a file, or that cannot be read.
-pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
-    let mut lens = Lens::default();
+pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+    let mut used = Used::of(files);
     prefetch_runs(files, view, window.clone());
     let mut done = 0;
     let mut runs = view.runs(window).peekable();
     while let Some(run) = runs.next() {
         let bytes = (run.length * run.count) as usize;
-        let file = match run.piece {
-            Some(piece) => file_of(files, piece)?,
-            None => {
-                fill_with(&mut buffer[done..done + bytes], fill, &run);
-                done += bytes;
-                continue;
-            }
+        let there = match run.piece {
+            Some(piece) => used.get(piece)?,
+            None => None,
         };
-        let len = lens.of(run.piece.unwrap_or(0), file)?;
+        let Some((file, len)) = there else {
+            fill_with(&mut buffer[done..done + bytes], fill, &run);
+            done += bytes;
+            continue;
+        };
         let mut batch = Batch::new(run);
         while let Some(next) = runs.next_if(|next| batch.continues_with(next)) {
             batch.push(next);
@@ -98,7 +95,7 @@ pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>,
             }
         }
     }
-    if let Some(file) = files.first() {
+    if let Some(file) = files.one() {
         file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
         file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
     }
@@ -110,14 +107,14 @@ pub fn gather(files: &[Arc<File>], fill: &[u8], view: &View, window: Range<u64>,
 ///
 /// # Errors
 /// If not even one byte could be written: ENOSPC, EIO, what `pwrite(2)` answers.
-pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<usize> {
-    let mut lens = Lens::default();
+pub fn write(files: &Files, view: &View, at: u64, data: &[u8]) -> Result<usize> {
+    let mut used = Used::of(files);
     let mut done = 0;
     for run in view.runs(at..at + data.len() as u64) {
         let bytes = (run.length * run.count) as usize;
         let outcome = match run.piece {
             None => Err((0, Errno::ROFS)),
-            Some(piece) => match file_of(files, piece).and_then(|file| Ok((file, lens.of(piece, file)?))) {
+            Some(piece) => match used.get_or_create(piece) {
                 Ok((file, len)) => file.scatter_run(&run, len, &data[done..done + bytes]),
                 Err(error) => Err((0, error)),
             },
@@ -131,33 +128,15 @@ pub fn write(files: &[Arc<File>], view: &View, at: u64, data: &[u8]) -> Result<u
     Ok(done)
 }
 
-/// The lengths of the files of one request, asked once each: mostly there is one.
-#[derive(Default)]
-struct Lens {
-    last: Option<(u64, u64)>,
-}
-
-impl Lens {
-    fn of(&mut self, piece: u64, file: &File) -> Result<u64> {
-        match self.last {
-            Some((known, len)) if known == piece => Ok(len),
-            _ => {
-                let len = file.len()?;
-                self.last = Some((piece, len));
-                Ok(len)
-            }
-        }
-    }
-}
-
-/// Blocks of the fill element: of all of it, or of a field's part of it, which every block shows anew.
+/// Blocks of the fill element: of all of it, or of a field's part of it, which every block shows anew. In a file that does
+/// not exist the elements follow each other from its first byte on.
 fn fill_with(target: &mut [u8], fill: &[u8], run: &Run) {
     if fill.is_empty() {
         target.fill(0);
         return;
     }
     for (k, block) in target.chunks_exact_mut(run.length as usize).enumerate() {
-        let phase = run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) as usize;
+        let phase = (run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) % fill.len() as u64) as usize;
         block.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
     }
 }
@@ -296,12 +275,12 @@ fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &m
 
 /// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
 /// of them decides, because asking for pages that are there costs more than the copy.
-fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
-    let Some(file) = files.first().filter(|_| is_cold(files, view, window.clone())) else { return };
+fn prefetch_runs(files: &Files, view: &View, window: Range<u64>) {
+    let Some(file) = files.one().filter(|file| is_cold(file, view, window.clone())) else { return };
     file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
     let page = sys::page_size() as u64;
     for run in view.runs(window) {
-        let Some((map, start)) = mapped_run(files, &run) else { continue };
+        let Some((map, start)) = mapped_run(file, &run) else { continue };
         let (reach, length) = (run.reach(), run.length as usize);
         // Advice that is not taken costs only time.
         if run.stride.unsigned_abs() <= page {
@@ -313,14 +292,14 @@ fn prefetch_runs(files: &[Arc<File>], view: &View, window: Range<u64>) {
 }
 
 /// Looks at the pages of a few runs, ever further apart, and of the first at some of its blocks.
-fn is_cold(files: &[Arc<File>], view: &View, window: Range<u64>) -> bool {
+fn is_cold(file: &Arc<File>, view: &View, window: Range<u64>) -> bool {
     const PROBES: u64 = 4;
     let mut next = 0;
     for (number, run) in view.runs(window).enumerate() {
         if number < next {
             continue;
         }
-        let Some((map, start)) = mapped_run(files, &run) else { continue };
+        let Some((map, start)) = mapped_run(file, &run) else { continue };
         let probes = if number == 0 && run.count > 1 { PROBES } else { 1 };
         let block = |probe: u64| (run.block((run.count - 1) * probe / probes) - start) as usize;
         if !(0..=probes).all(|probe| map.is_resident(block(probe), run.length as usize)) {
@@ -332,8 +311,8 @@ fn is_cold(files: &[Arc<File>], view: &View, window: Range<u64>) -> bool {
 }
 
 /// The mapping in which a run lies, if that is one, and the byte of the file at which it starts.
-fn mapped_run(files: &[Arc<File>], run: &Run) -> Option<(Arc<sys::Map>, u64)> {
-    let file = files.get(run.piece? as usize)?;
+fn mapped_run(file: &Arc<File>, run: &Run) -> Option<(Arc<sys::Map>, u64)> {
+    run.piece?;
     let reach = run.reach();
     let (map, start) = file.try_map(reach.start, reach.end, false).ok()??;
     (reach.end - start <= map.len() as u64).then_some((map, start))
