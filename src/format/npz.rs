@@ -9,6 +9,7 @@
 //! - The members must be stored: `numpy.savez`, not `numpy.savez_compressed`, which deflates them.
 //! - The `.npy` headers of an archive take at most [`MAX_HEADERS`] bytes together, room for as many usual ones as
 //!   there may be members.
+//! - The archive's comment is an attribute of each of its arrays, unless it is longer than 4096 bytes.
 //! - What stands in a member behind its array is left alone, as in a `.npy` file.
 //! - An archive without the extension `.npz` is known by a `.npy` member among those at its start, as far as the first
 //!   [`HEAD`](super::HEAD) bytes show them. The directory, which lists all, is at its end.
@@ -19,6 +20,7 @@ use std::io;
 
 use serde_json::{Map, Value};
 
+use crate::format::header::MAX_TEXT;
 use crate::format::zip::{Archive, Body, READ_ONLY, Window, names_in_head, told_apart};
 use crate::format::{Array, Container, Content, Format, Member, Refusal, npy};
 use crate::grid::Grid;
@@ -66,7 +68,7 @@ impl Format for Npz {
             ));
         }
         let mut attributes = Map::new();
-        if !archive.comment.is_empty() {
+        if (1..=MAX_TEXT).contains(&(archive.comment.len() as u64)) {
             attributes.insert("comment".into(), Value::String(archive.comment));
         }
         Ok(Content::Many(Container { members: told_apart(members), attributes }))

@@ -85,6 +85,8 @@ fn comments_and_what_stands_before() {
     let container = parse(&built.bytes).unwrap();
     assert_eq!(container.attributes["comment"], "measured twice");
     assert!(container.members[0].found.is_ok());
+    let long = build(b"", &[item("x.npy", b"")], &[b'x'; 4097], false);
+    assert!(parse(&long.bytes).unwrap().attributes.is_empty());
 }
 
 #[test]
