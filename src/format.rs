@@ -5,6 +5,7 @@
 //! To add one: write `format/NAME.rs`, and add its line to [`FORMATS`].
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -17,9 +18,12 @@ pub mod gguf;
 mod header;
 pub mod netcdf3;
 pub mod npy;
+pub mod npz;
 pub mod raw;
 pub mod safetensors;
+pub mod torch;
 pub mod zarr;
+pub mod zip;
 
 /// What a format finds in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +82,8 @@ pub struct Array {
     pub files: Files,
     /// Why nothing may be written to it, and the remedy, if so; a clause that follows "is read-only: ".
     pub read_only: Option<String>,
+    /// The checksum that a write makes wrong, where the file keeps one over the bytes in which the elements lie.
+    pub checksum: Option<Checksum>,
     /// What else the format knows, for `info.json`.
     pub attributes: Map<String, Value>,
 }
@@ -94,9 +100,19 @@ impl Array {
             fill: Vec::new(),
             files: Files::Itself,
             read_only: None,
+            checksum: None,
             attributes: Map::new(),
         }
     }
+}
+
+/// A CRC-32 (the one of ZIP and zlib: reflected polynomial 0xEDB88320) that a file keeps of a part of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// The bytes of the file that it covers. Arrays that share a part of the file have the same.
+    pub covers: Range<u64>,
+    /// Byte offsets of the fields that hold it, each a little-endian `u32`, and all of one value.
+    pub fields: Vec<u64>,
 }
 
 /// In which files the pieces of an array lie.
@@ -193,5 +209,13 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] =
-    &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &zarr::Zarr, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[
+    &npy::Npy,
+    &gguf::Gguf,
+    &netcdf3::NetCdf3,
+    &npz::Npz,
+    &safetensors::Safetensors,
+    &torch::Torch,
+    &zarr::Zarr,
+    &raw::Raw,
+];
