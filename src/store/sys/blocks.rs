@@ -7,7 +7,7 @@ use super::Run;
 
 // Each but the last returns how much was left when a fault stopped it: bytes; elements; groups of 16 bytes.
 unsafe extern "C" {
-    fn afbfs_copy_aligned_source(dst: *mut u8, src: *const u8, len: usize) -> usize;
+    pub(super) fn afbfs_copy_aligned_source(dst: *mut u8, src: *const u8, len: usize) -> usize;
     fn afbfs_copy_aligned_target(dst: *mut u8, src: *const u8, len: usize) -> usize;
     fn afbfs_copy_strided_1(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize) -> usize;
     fn afbfs_copy_strided_2(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize) -> usize;
@@ -35,10 +35,31 @@ pub(super) enum Mapped {
     Target,
 }
 
+/// The loop that copies bytes, aligned on the mapped side. Where the processor has wide registers, that is a fifth faster
+/// for blocks of some hundred bytes far from each other: they halve the stores that wait for cache lines.
+fn plain(mapped: Mapped) -> Plain {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx") {
+        unsafe extern "C" {
+            fn afbfs_copy_aligned_source_avx(dst: *mut u8, src: *const u8, len: usize) -> usize;
+            fn afbfs_copy_aligned_target_avx(dst: *mut u8, src: *const u8, len: usize) -> usize;
+        }
+        return match mapped {
+            Mapped::Source => afbfs_copy_aligned_source_avx,
+            Mapped::Target => afbfs_copy_aligned_target_avx,
+        };
+    }
+    match mapped {
+        Mapped::Source => afbfs_copy_aligned_source,
+        Mapped::Target => afbfs_copy_aligned_target,
+    }
+}
+
 /// Bytes of a group.
 const GROUP: usize = 16;
-/// Blocks of up to so many elements are copied in passes.
+/// Blocks of up to so many elements, and of up to so many bytes, are copied in passes.
 const PASSES: usize = 8;
+const NARROW: usize = 32;
 /// A batch of blocks spans about so many bytes, so that all passes but the first find it in the first-level cache.
 const BATCH: usize = 8192;
 /// A row of fewer bytes is not asked for ahead, and a block of fewer is not a row.
@@ -64,10 +85,7 @@ impl Way {
     /// How to copy rows of so many blocks. `bits` are those of the addresses and steps on the mapped side, by which the
     /// elements of a block are aligned.
     fn of(length: usize, count: usize, [dst_stride, src_stride]: [isize; 2], bits: usize, mapped: Mapped) -> Way {
-        let plain = Way::Blocks(match mapped {
-            Mapped::Source => afbfs_copy_aligned_source,
-            Mapped::Target => afbfs_copy_aligned_target,
-        });
+        let plain = Way::Blocks(plain(mapped));
         if count < 2 {
             return plain;
         }
@@ -87,7 +105,8 @@ impl Way {
                 };
                 let span = dst_stride.unsigned_abs().max(src_stride.unsigned_abs());
                 let batch = (BATCH / span).clamp(8, 64);
-                return if length / size <= PASSES { Way::Passes { elements, size, batch } } else { plain };
+                let is_narrow = length <= NARROW && length / size <= PASSES;
+                return if is_narrow { Way::Passes { elements, size, batch } } else { plain };
             }
         };
         match by_size {

@@ -19,6 +19,13 @@ impl Map {
         self.gather(buffer, 0, &Run::line(None, at as u64, length as u64, stride, count as u64))
     }
 
+    /// By the loop that needs nothing of the processor.
+    fn gather_narrow(&self, buffer: &mut [u8], at: usize) -> usize {
+        assert!(at + buffer.len() <= self.len());
+        // SAFETY: the bytes lie inside the mapping, and the buffer.
+        unsafe { blocks::afbfs_copy_aligned_source(buffer.as_mut_ptr(), self.raw.as_ptr().add(at), buffer.len()) }
+    }
+
     fn scatter_row(&self, data: &[u8], at: usize, length: usize, stride: i64, count: usize) -> Result<(), Fault> {
         self.scatter(data, 0, &Run::line(None, at as u64, length as u64, stride, count as u64))
     }
@@ -42,6 +49,16 @@ fn plain_copies_move_every_byte_at_every_alignment() {
                 map.scatter_row(&bytes[offset..offset + len], offset, len, 0, 1).unwrap();
             }
         }
+    }
+}
+
+#[test]
+fn a_processor_without_wide_registers_copies_the_same() {
+    let (_file, map, bytes) = mapped(4096);
+    for (offset, len) in (0..17).flat_map(|offset| [0, 1, 31, 63, 64, 65, 200, 1000].map(|len| (offset, len))) {
+        let mut buffer = vec![0xee; len + 1];
+        assert_eq!(map.gather_narrow(&mut buffer[..len], offset), 0);
+        assert_eq!((&buffer[..len], buffer[len]), (&bytes[offset..offset + len], 0xee));
     }
 }
 
