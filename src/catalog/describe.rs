@@ -284,11 +284,18 @@ impl Catalog {
     fn matches(&self, fingerprint: &Fingerprint, file: &File) -> bool {
         let Fingerprint { parts, hash, siblings } = fingerprint;
         let mut hasher = DefaultHasher::new();
-        let longest = parts.iter().map(|&(_, len)| len).max().unwrap_or(0);
-        let mut buffer = vec![0; longest.min(64 << 10)];
+        // Most headers are short, and are compared without allocating.
+        let (mut short, mut long) = ([0; 1024], Vec::new());
+        let buffer = if parts.iter().all(|&(_, len)| len <= short.len()) {
+            &mut short[..]
+        } else {
+            long.resize(64 << 10, 0);
+            &mut long[..]
+        };
         for &(start, len) in parts {
-            for at in (0..len).step_by(buffer.len().max(1)) {
-                let piece = &mut buffer[..(len - at).min(64 << 10)];
+            for at in (0..len).step_by(buffer.len()) {
+                let piece = (len - at).min(buffer.len());
+                let piece = &mut buffer[..piece];
                 if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
                     return false;
                 }
