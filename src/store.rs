@@ -24,6 +24,7 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_N
 use rustix::io::{Errno, Result, retry_on_intr};
 
 mod copy;
+mod fetch;
 mod files;
 mod stream;
 mod sync;
@@ -46,12 +47,14 @@ pub struct Limits {
     pub bytes: u64,
     /// Bytes of the largest window of a file; a multiple of the page size.
     pub window: u64,
+    /// What lies between two pieces that are to be read from disk is read along with them if it is no more than so many bytes.
+    pub gap: u64,
 }
 
 impl Default for Limits {
     /// A quarter of the kernel's default for mappings (`vm.max_map_count`, 65 530), and of the 47 bits of addresses.
     fn default() -> Limits {
-        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40 }
+        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40, gap: 0 }
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) enum Item {
     FollowLinks,
     Threads(u16),
     ListMax(u64),
+    FetchGap(u64),
     Cache(CacheMode),
     /// Passed on to the kernel.
     Kernel(&'static str),
@@ -69,6 +70,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             _ => return Err(format!("{option}: there can be 1 to 256 threads")),
         },
         ("list_max", _) => Item::ListMax(number()?),
+        ("fetch_gap", Some(size)) => Item::FetchGap(super::mount::parse_size(size)?),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
         ("cache", Some("pages")) => Item::Cache(CacheMode::Pages),
         (key, None) if IGNORED.contains(&key) => return Ok(None),
@@ -78,7 +80,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         }
         _ => {
             return Err(format!(
-                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, {}",
+                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, {}",
                 KERNEL.join(", ")
             ));
         }
