@@ -27,10 +27,12 @@ mod copy;
 mod fetch;
 mod files;
 mod stream;
+mod sum;
 mod sync;
 pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
 pub use stream::Stream;
+pub use sum::{Sum, write_summed};
 pub use sync::sync;
 mod sys;
 mod tile;
@@ -129,6 +131,8 @@ pub struct File {
     unmappable: AtomicBool,
     /// Writes share it, fills of the kernel's page cache have it alone.
     turns: RwLock<()>,
+    /// Held while a write also changes a checksum that the file keeps.
+    sums: Mutex<()>,
     dirty: AtomicBool,
     /// The last write error: a counter of errors above, the errno below.
     error: AtomicU64,
@@ -174,6 +178,7 @@ impl Store {
             windows: RwLock::default(),
             unmappable: AtomicBool::new(false),
             turns: RwLock::new(()),
+            sums: Mutex::new(()),
             dirty: AtomicBool::new(false),
             error: AtomicU64::new(0),
         });

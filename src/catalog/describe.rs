@@ -219,7 +219,10 @@ impl Catalog {
         })?;
         let (content, fingerprint) = self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
         let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
-        let describe = |origin: Origin, array: Array, container: &Arc<Map<String, Value>>| {
+        let describe = |origin: Origin, mut array: Array, container: &Arc<Map<String, Value>>| {
+            if self.options.update_checksums && array.checksum.is_some() {
+                array.read_only = None;
+            }
             let (fingerprint, container) = (fingerprint.clone(), container.clone());
             let writable = writable && array.read_only.is_none();
             let pieces = match (&array.files, &origin) {
@@ -458,7 +461,8 @@ fn continues(old: &Array, new: &Array) -> bool {
     };
     old.dtype == new.dtype
         && old.files == new.files
-        && new.read_only.is_none()
+        && (new.read_only.is_none() || new.checksum.is_some())
+        && old.checksum == new.checksum
         && same_places
         && a.shape().len() == b.shape().len()
         && a.shape().iter().zip(b.shape()).all(|(old, new)| old <= new)

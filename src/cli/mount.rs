@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, SourceArgs, absolute, fstab, logging};
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
 use crate::mount::{self, Mount, is_within};
@@ -62,11 +62,15 @@ pub(super) struct Args {
     /// 64K, 1M): fewer and larger reads, of bytes that nobody asked for
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
     fetch_gap: u64,
+    /// Let arrays be written over which their file keeps a checksum (in ZIP archives: .npz, .pt), and bring that up to date with each
+    /// write. After a crash between the two, the file's own programs may take the array for damaged
+    #[arg(long)]
+    update_checksums: bool,
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
-    /// cache=MODE, fetch_gap=SIZE, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
+    /// cache=MODE, fetch_gap=SIZE, update_checksums, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
     #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
     options: Vec<Options>,
     #[command(flatten)]
@@ -116,6 +120,7 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
             fstab::Item::Threads(threads) => args.threads = threads,
             fstab::Item::ListMax(most) => args.list_max = most,
             fstab::Item::FetchGap(gap) => args.fetch_gap = gap,
+            fstab::Item::UpdateChecksums => args.update_checksums = true,
             fstab::Item::Cache(mode) => args.cache = mode,
             fstab::Item::Kernel(option) => kernel.push(option),
         }
@@ -143,7 +148,11 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
     let point = mount_point(&args.mountpoint)?;
     let store = Store::new(Limits { gap: args.fetch_gap, ..Limits::default() });
-    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(args.allow_other), store)?;
+    let options = catalog::Options {
+        update_checksums: args.update_checksums,
+        ..args.source_args.catalog_options(args.allow_other)
+    };
+    let catalog = Catalog::open(&args.source, options, store)?;
     let source = args.source.canonicalize()?;
     if is_within(&point, &source) {
         return Err(Failure(format!(

@@ -73,7 +73,7 @@ pub(super) struct Shared {
     /// After a truncation: how far the file was truncated and written again since, in bytes.
     pub(super) written_end: Mutex<Option<u64>>,
     /// The tree in which the view lies.
-    tree: Arc<Tree>,
+    pub(super) tree: Arc<Tree>,
     /// The array file: the one that is described.
     pub(super) file: Arc<File>,
     /// Where the array's bytes lie.

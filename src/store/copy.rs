@@ -251,7 +251,7 @@ fn is_overwriting_cold_pages(map: &sys::Map, run: &Run, start: u64) -> bool {
         && !map.is_resident((whole.start - start) as usize, (whole.end - whole.start) as usize)
 }
 
-fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
+pub(super) fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
     while !target.is_empty() {
         let count = retry_on_intr(|| rustix::io::pread(fd, &mut *target, offset))?;
         if count == 0 {
@@ -264,7 +264,7 @@ fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Res
 }
 
 /// Counts in `written` what was written, be it all or not.
-fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
+pub(super) fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
     while !data.is_empty() {
         let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
         if count == 0 {

@@ -164,9 +164,9 @@ impl Map {
         const AT_ONCE: usize = 512 << 10;
         let end = (offset + len).min(self.len());
         let start = offset / page_size() * page_size();
-        (start..end).step_by(AT_ONCE).try_for_each(|start| {
-            self.raw.advise_range(memmap2::Advice::WillNeed, start, AT_ONCE.min(end - start))
-        })
+        (start..end)
+            .step_by(AT_ONCE)
+            .try_for_each(|start| self.raw.advise_range(memmap2::Advice::WillNeed, start, AT_ONCE.min(end - start)))
     }
 
     /// Whether all pages of a range of bytes are in memory, as far as the kernel tells: it answers yes for files
