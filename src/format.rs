@@ -13,6 +13,7 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod hdf5;
 pub mod npy;
 pub mod raw;
 
@@ -172,4 +173,4 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &hdf5::Hdf5, &raw::Raw];
