@@ -29,22 +29,31 @@ use rustix::io::Errno;
 use crate::format::raw::Spec;
 use crate::store::{FileId, Store};
 
+mod cache;
+mod contents;
 mod describe;
 mod list;
 mod names;
+mod pieces;
+mod reader;
 mod resolve;
 
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 
-use describe::Cache;
+use cache::Cache;
 use names::Sidecars;
+use pieces::Opened;
+use resolve::Root;
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// A file, by its path below the source folder.
+    /// A file, by its path below the source folder. An array that is a folder with a file that describes it (Zarr) is that
+    /// file.
     File(PathBuf),
+    /// An array in a container: the container's path below the source folder, and the groups and the name in it.
+    Member(PathBuf, Vec<String>),
     /// An array described on the command line, by its number.
     Named(usize),
 }
@@ -56,6 +65,17 @@ pub enum Item {
     Folder(PathBuf),
     /// An array file, which may yet turn out to be malformed.
     Array(Origin),
+    /// A container, or a group in it.
+    Group(Group),
+}
+
+/// A container of arrays, or a group in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The container's path below the source folder.
+    pub file: PathBuf,
+    /// The groups that lead to it, outermost first; none for the container itself.
+    pub path: Vec<String>,
 }
 
 /// How the source is served.
@@ -83,13 +103,12 @@ pub enum Links {
 /// The arrays of a source: a folder, or a single file.
 #[derive(Debug)]
 pub struct Catalog {
-    root: OwnedFd,
-    root_path: PathBuf,
+    root: Arc<Root>,
     only: Option<OsString>,
     options: Options,
-    own_device: OnceLock<u64>,
     store: Arc<Store>,
     cache: Mutex<Cache>,
+    opened: Arc<Opened>,
     sidecars: Mutex<Sidecars>,
     headers_read: AtomicU64,
 }
@@ -148,7 +167,7 @@ impl Catalog {
             Ok(path) => path,
             Err(error) => return fail(format!("{shown}: {error}")),
         };
-        let is_folder = root_path.is_dir();
+        let is_folder = root_path.is_dir() && !contents::is_array_folder(&root_path);
         let (folder, only) = match (root_path.parent(), root_path.file_name()) {
             (Some(parent), Some(name)) if !is_folder => (parent.to_owned(), Some(name.to_owned())),
             _ => (root_path, None),
@@ -161,18 +180,18 @@ impl Catalog {
         let mut options = options;
         complete(&mut options.arrays, only.as_deref());
         let catalog = Catalog {
-            root,
-            root_path: folder,
+            root: Arc::new(Root { fd: root, path: folder, links: options.links, own_device: OnceLock::new() }),
             only,
             options,
-            own_device: OnceLock::new(),
             store,
             cache: Mutex::default(),
+            opened: Arc::default(),
             sidecars: Mutex::default(),
             headers_read: AtomicU64::new(0),
         };
         if let Some(only) = &catalog.only
             && catalog.options.arrays.is_empty()
+            && !contents::is_array_folder(&catalog.root.path.join(only))
             && catalog.claim(Path::new(""), only).is_none()
             && catalog.format_by_content(Path::new(only)).is_none()
         {
@@ -210,12 +229,12 @@ impl Catalog {
 
     /// The source folder's path (that of the file's folder, where the source is one file).
     pub fn root_path(&self) -> &Path {
-        &self.root_path
+        &self.root.path
     }
 
     /// A descriptor of the source folder, opened with `O_PATH`.
     pub fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+        self.root.fd.as_fd()
     }
 
     /// Where bytes are read and written.
@@ -226,13 +245,13 @@ impl Catalog {
     /// Names the device number of our own mount: no file on it is ever served.
     pub fn exclude_device(&self, device: u64) {
         // Said once, after mounting.
-        let _ = self.own_device.set(device);
+        let _ = self.root.own_device.set(device);
     }
 
     /// Path of an origin below the source folder, for people; that of an array described by hand as it was given.
     pub fn path_of(&self, origin: &Origin) -> PathBuf {
         match origin {
-            Origin::File(path) => path.clone(),
+            Origin::File(path) | Origin::Member(path, _) => path.clone(),
             Origin::Named(number) => self
                 .options
                 .arrays
@@ -266,7 +285,7 @@ impl Catalog {
     /// ENOENT where it is gone, or leads out of the source.
     pub fn locate(&self, origin: &Origin) -> Result<OwnedFd, Errno> {
         match origin {
-            Origin::File(path) => self.open_below(path, OFlags::PATH),
+            Origin::File(path) | Origin::Member(path, _) => self.open_below(path, OFlags::PATH),
             Origin::Named(number) => {
                 let path = self.named_path(*number).ok_or(Errno::NOENT)?;
                 rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
@@ -282,14 +301,14 @@ impl Catalog {
             return Some(Item::Array(Origin::Named(number)));
         }
         let real = names::real_name(name)?;
-        if self.only.is_none() {
+        if self.serves(&real) {
             let path = folder.join(&real);
             if matches!(self.stat_link(&path), Ok(stat) if is_folder(&stat)) {
-                return Some(Item::Folder(path));
+                return self.item_of_folder(path);
             }
         }
         if self.claim(folder, &real).is_some() {
-            return Some(Item::Array(Origin::File(folder.join(real))));
+            return Some(self.item_of_file(folder.join(real)));
         }
         let path = match self.file_with_stem(folder, name, &real) {
             Some(file) => folder.join(file),
@@ -298,7 +317,7 @@ impl Catalog {
                 Some(folder.join(&real)).filter(|path| self.serves(&real) && self.format_by_content(path).is_some())?
             }
         };
-        Some(Item::Array(Origin::File(path)))
+        Some(self.item_of_file(path))
     }
 
     /// The source, where it is one file.
@@ -313,7 +332,7 @@ impl Catalog {
     }
 
     fn named_path(&self, number: usize) -> Option<PathBuf> {
-        Some(self.root_path.join(self.options.arrays.get(number)?.file.as_deref()?))
+        Some(self.root.path.join(self.options.arrays.get(number)?.file.as_deref()?))
     }
 
     fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {

@@ -5,6 +5,7 @@
 //! To add one: write `format/NAME.rs`, and add its line to [`FORMATS`].
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -13,9 +14,17 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod gguf;
 pub mod hdf5;
+mod header;
+pub mod netcdf3;
 pub mod npy;
+pub mod npz;
 pub mod raw;
+pub mod safetensors;
+pub mod torch;
+pub mod zarr;
+pub mod zip;
 
 /// What a format finds in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +83,8 @@ pub struct Array {
     pub files: Files,
     /// Why nothing may be written to it, and the remedy, if so; a clause that follows "is read-only: ".
     pub read_only: Option<String>,
+    /// The checksum that a write makes wrong, where the file keeps one over the bytes in which the elements lie.
+    pub checksum: Option<Checksum>,
     /// What else the format knows, for `info.json`.
     pub attributes: Map<String, Value>,
 }
@@ -90,9 +101,19 @@ impl Array {
             fill: Vec::new(),
             files: Files::Itself,
             read_only: None,
+            checksum: None,
             attributes: Map::new(),
         }
     }
+}
+
+/// A CRC-32 (the one of ZIP and zlib: reflected polynomial 0xEDB88320) that a file keeps of a part of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// The bytes of the file that it covers. Arrays that share a part of the file have the same.
+    pub covers: Range<u64>,
+    /// Byte offsets of the fields that hold it, each a little-endian `u32`, and all of one value.
+    pub fields: Vec<u64>,
 }
 
 /// In which files the pieces of an array lie.
@@ -155,14 +176,30 @@ pub trait Format: Sync {
     /// Its name, lower case, as `info.json` gives it.
     fn name(&self) -> &'static str;
 
-    /// The array's name where a file of this name is of this format, judged by the name alone.
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str>;
+    /// What the names of its files usually end in, in lower case and with the dot.
+    fn extensions(&self) -> &'static [&'static str];
+
+    /// The array's name where a file of this name is of this format, judged by the name alone: without one of the
+    /// extensions, in whatever case. A file whose name is nothing but an extension keeps it.
+    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
+        let ends = |extension: &&str| {
+            let start = file_name.len().checked_sub(extension.len())?;
+            let (stem, end) = file_name.split_at_checked(start)?;
+            end.eq_ignore_ascii_case(extension).then_some(if stem.is_empty() { file_name } else { stem })
+        };
+        self.extensions().iter().find_map(ends)
+    }
 
     /// Whether a file that begins with these bytes ([`HEAD`] of them, or all that it has) is certainly of this format. What the
     /// content says comes before what the name says.
     fn knows(&self, head: &[u8]) -> bool {
         let _ = head;
         false
+    }
+
+    /// Whether a file of this format may be a container, so that it must be opened to know.
+    fn may_hold_many(&self) -> bool {
+        true
     }
 
     /// What the file holds. `file_name` is the last component of its path.
@@ -173,4 +210,14 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &hdf5::Hdf5, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[
+    &npy::Npy,
+    &gguf::Gguf,
+    &hdf5::Hdf5,
+    &netcdf3::NetCdf3,
+    &npz::Npz,
+    &safetensors::Safetensors,
+    &torch::Torch,
+    &zarr::Zarr,
+    &raw::Raw,
+];

@@ -38,7 +38,7 @@ pub use special::walk_arrays;
 
 use coherence::Coherence;
 use handles::Handles;
-use nodes::{Folder, Node, Nodes, Place};
+use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
 use tree::{Leaf, Step, Tree};
 
@@ -88,6 +88,20 @@ fn count(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }
 
+/// What an inode is.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives as long as a request, and a box would allocate for each")]
+enum Node {
+    /// A folder.
+    Folder(Folder),
+    /// A file in a tree of views, and its array file as it is now, unless it is another one by now than the one that is open.
+    Leaf(Arc<Tree>, Leaf, Option<Described>),
+    /// The file `error` of an array that cannot be served.
+    Error(Arc<Origin>),
+    /// A file under `.afbfs`.
+    Special(Special),
+}
+
 /// A mounted source: see the module.
 #[derive(Debug)]
 pub struct Fs {
@@ -124,8 +138,30 @@ impl Fs {
         count(&self.counters.errors, 1);
     }
 
+    /// What an inode is, as of now.
+    ///
+    /// # Errors
+    /// ESTALE where it is not known, or its array file is gone or another by now and nobody has it open.
     fn node(&self, inode: u64) -> Result<Node, Errno> {
-        self.nodes.get(inode).ok_or(Errno::STALE)
+        let (known, which) = match self.nodes.get(inode).ok_or(Errno::STALE)? {
+            Found::Folder(folder) => return Ok(Node::Folder(folder)),
+            Found::Error(origin) => return Ok(Node::Error(origin)),
+            Found::Special(special) => return Ok(Node::Special(special)),
+            Found::Leaf(known, which) => (known, which),
+        };
+        let (tree, described) = match self.tree(&known.views.origin, &known.views.steps) {
+            Ok((tree, described)) if self.nodes.is_same(&known, &described.description) => (tree, Some(described)),
+            outcome => match (self.inodes.tree(inode), outcome) {
+                (Some(tree), _) => (tree, None),
+                (None, Ok(_) | Err(Problem::Refused(_) | Problem::Errno(Errno::NOENT))) => return Err(Errno::STALE),
+                (None, Err(Problem::Errno(error))) => return Err(error),
+            },
+        };
+        let leaf = match which {
+            Which::Number(number) => tree.leaf(number).ok_or(Errno::STALE)?,
+            Which::Own(leaf) => Leaf::clone(&leaf),
+        };
+        Ok(Node::Leaf(tree, leaf, described))
     }
 
     /// An array as it is now, and the tree after these steps.

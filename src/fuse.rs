@@ -8,6 +8,8 @@
 //! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
 //! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
 //!
+//! *Names* of slices and ranges that were looked up long ago are forgotten on demand of the thread that drops pages.
+//!
 //! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
 //! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
 //! loops must be free to serve; so they never wait for it. A truncation is answered before pages are dropped, as the
@@ -94,7 +96,7 @@ impl Adapter {
         match outcome {
             Err(error) => reply.error(error),
             Ok(written) if written.is_put_off() => {
-                self.send(Job { cached: written.cached, then: Some((again(), reply)) });
+                self.send(Job::Write(written.cached, again(), reply));
             }
             Ok(written) => {
                 reply.written(written.count as u32);
@@ -106,7 +108,7 @@ impl Adapter {
     /// Has pages dropped, without waiting for it.
     fn drop_pages(&self, cached: Vec<Cached>) {
         if !cached.is_empty() {
-            self.send(Job { cached, then: None });
+            self.send(Job::Drop(cached));
         }
     }
 
@@ -147,7 +149,12 @@ impl Filesystem for Adapter {
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         match self.call(|fs| fs.lookup(parent.0, name)) {
-            Ok(attr) => reply.entry(&TTL, &file_attr(&attr), Generation(0)),
+            Ok(attr) => {
+                reply.entry(&TTL, &file_attr(&attr), Generation(0));
+                if let Some((folder, name)) = self.fs.outdated_by(attr.inode, parent.0, name) {
+                    self.send(Job::Forget(folder, name));
+                }
+            }
             Err(error) => reply.error(error),
         }
     }

@@ -8,9 +8,10 @@
 //! Cells at the far edges are stored whole, as Zarr and HDF5 store them; what sticks out is never addressed.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::layout::{Layout, LayoutError, Order, packed_strides};
+use crate::layout::{Layout, LayoutError, Order, packed_strides, permuted_strides};
 
 /// Where a cell lies: at byte `offset` of file number `piece`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +84,40 @@ impl Grid {
         order: Order,
         pieces: Arc<dyn Pieces>,
     ) -> Result<Grid, LayoutError> {
+        Grid::cut(shape, chunk, itemsize, packed_strides(chunk, itemsize, order)?, pieces)
+    }
+
+    /// As [`Grid::chunked`], with the elements of a cell in any order of its axes: `axes` names them from the slowest
+    /// to the fastest.
+    ///
+    /// # Errors
+    /// As [`Grid::chunked`], and if `axes` does not name every axis once.
+    pub fn permuted(
+        shape: &[u64],
+        chunk: &[u64],
+        itemsize: u64,
+        axes: &[usize],
+        pieces: Arc<dyn Pieces>,
+    ) -> Result<Grid, LayoutError> {
+        Grid::cut(shape, chunk, itemsize, permuted_strides(chunk, itemsize, axes)?, pieces)
+    }
+
+    fn cut(
+        shape: &[u64],
+        chunk: &[u64],
+        itemsize: u64,
+        strides: Vec<i64>,
+        pieces: Arc<dyn Pieces>,
+    ) -> Result<Grid, LayoutError> {
         if shape.len() != chunk.len() {
             return Err(LayoutError::Rank(chunk.len()));
         }
         if chunk.contains(&0) {
             return Err(LayoutError::Overflow);
         }
-        // An array of this shape must itself be possible, wherever its pieces lie.
+        // An array of this shape must itself be possible, wherever its pieces lie, and so must a cell.
         Layout::packed(0, shape, itemsize, Order::C)?;
-        let strides = packed_strides(chunk, itemsize, order)?;
+        Layout { offset: 0, shape: chunk.to_vec(), strides: strides.clone(), itemsize }.check()?;
         Ok(Grid {
             shape: shape.to_vec(),
             cells: Cells::Many(Chunks { shape: chunk.to_vec(), strides, itemsize, pieces }),
@@ -117,6 +143,15 @@ impl Grid {
             Cells::One(layout) => Some(layout),
             Cells::Many(_) => None,
         }
+    }
+
+    /// Whether cells of the same coordinates lie at the same places in two arrays in pieces, as far as both have them: they
+    /// may differ in the length of the first axis.
+    pub fn places_like(&self, other: &Grid) -> bool {
+        let (Cells::Many(a), Cells::Many(b)) = (&self.cells, &other.cells) else { return false };
+        self.shape.iter().skip(1).eq(other.shape.iter().skip(1))
+            && (&a.shape, &a.strides) == (&b.shape, &b.strides)
+            && a.pieces.digest() == b.pieces.digest()
     }
 
     /// Where the element at `coordinates` lies, and the reach of its cell along `axis` (of none: as if along an
@@ -161,6 +196,17 @@ impl fmt::Debug for Grid {
     }
 }
 
+impl Hash for Grid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.cells {
+            Cells::One(layout) => layout.hash(state),
+            Cells::Many(chunks) => {
+                (&self.shape, &chunks.shape, &chunks.strides, chunks.pieces.digest()).hash(state);
+            }
+        }
+    }
+}
+
 /// Two grids of many cells are equal if their [`Pieces`] say that they are.
 impl PartialEq for Grid {
     fn eq(&self, other: &Grid) -> bool {
@@ -175,3 +221,6 @@ impl PartialEq for Grid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

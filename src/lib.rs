@@ -53,8 +53,9 @@
 //!    A SIGBUS anywhere else is a bug and ends the process; a panic in a request is a bug and costs that request (EIO).
 //! 8. Handles pin descriptors, never mappings. A file that was written is synced before its descriptor is let go, and
 //!    its write errors stick to it until every handle has heard of them.
-//! 9. Nothing that is kept grows without bound: descriptions, mappings and remembered folders have limits, and what the
-//!    kernel references goes with the kernel's last reference.
+//! 9. Nothing that is kept grows without bound: descriptions, mappings and remembered folders have limits, what the
+//!    kernel references goes with the kernel's last reference, and of the names of slices and ranges, which have no end, the
+//!    kernel is told to forget the old ones.
 //!
 //! # What is deliberately absent
 //!

@@ -24,9 +24,11 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_N
 use rustix::io::{Errno, Result, retry_on_intr};
 
 mod copy;
+mod files;
 mod stream;
 mod sync;
 pub use copy::{gather, read, write};
+pub use files::{Files, Pieces};
 pub use stream::Stream;
 pub use sync::sync;
 mod sys;

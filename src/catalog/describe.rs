@@ -1,7 +1,6 @@
 //! What an array file holds, remembered for as long as it does not change.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::hash::Hasher;
@@ -13,21 +12,22 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Access, AtFlags, CWD, OFlags, Stat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
+use serde_json::{Map, Value};
 
+use super::cache::{Slot, Stamps};
+use super::contents::Members;
+use super::pieces::ArrayFiles;
+use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
 use super::{Catalog, Origin, Stamp, is_regular};
-use crate::format::{Array, Content, FORMATS, Format, HEAD, Refusal, raw};
+use crate::format::{self, Array, Content, FORMATS, Format, HEAD, Member, Refusal, raw, zarr};
 use crate::name;
-use crate::source::{ReadAt, Siblings};
-use crate::store::{File, FileId, lock};
-
-/// So many descriptions and open files are remembered. Handles keep what they use beyond that.
-const REMEMBERED: usize = 256;
+use crate::store::{File, FileId, Files, lock};
 
 /// How often in a row a file may be found replaced.
 const REPLACED_AT_MOST: usize = 10;
 
-/// An array file, as it was described at some time.
+/// An array, as it was described at some time.
 #[derive(Debug)]
 pub struct Description {
     /// Where it comes from.
@@ -36,9 +36,48 @@ pub struct Description {
     pub id: FileId,
     /// What it holds.
     pub array: Array,
+    /// What the format knows of the container that it lies in.
+    pub container: Arc<Map<String, Value>>,
     /// Whether this process may write to it.
     pub writable: bool,
-    fingerprint: Fingerprint,
+    /// The files of an array in many.
+    pieces: Option<Arc<ArrayFiles>>,
+    fingerprint: Arc<Fingerprint>,
+}
+
+impl Description {
+    /// Where the array's bytes lie; `file` is the file that was described.
+    pub fn files(&self, file: &Arc<File>) -> Files {
+        match &self.pieces {
+            Some(pieces) => Files::Many(pieces.clone()),
+            None => Files::One(file.clone()),
+        }
+    }
+}
+
+/// An array file, as it was described at some time.
+#[derive(Debug)]
+pub(super) struct Contents {
+    writable: bool,
+    fingerprint: Arc<Fingerprint>,
+    pub(super) held: Held,
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// One array, which it is.
+    One(Arc<Description>),
+    /// Arrays under names.
+    Many(Members),
+}
+
+/// An array file as it is now.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) contents: Arc<Contents>,
+    file: Arc<File>,
+    stat: Stat,
 }
 
 /// Why there is no description.
@@ -82,56 +121,44 @@ struct Fingerprint {
     siblings: Vec<(PathBuf, Option<u64>)>,
 }
 
-/// Remembered descriptions and open files.
-#[derive(Debug, Default)]
-pub(super) struct Cache {
-    clock: u64,
-    slots: HashMap<Origin, Slot>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    used: u64,
-    stamps: Stamps,
-    known: Known,
-}
-
-/// A description and its file, or the reason why the file cannot be served.
-type Known = Result<(Arc<Description>, Arc<File>), Arc<str>>;
-
-/// The file's stamp, and its sidecar's.
-type Stamps = (Stamp, Option<Stamp>);
-
-impl Cache {
-    fn get(&mut self, origin: &Origin) -> Option<&mut Slot> {
-        self.clock += 1;
-        let slot = self.slots.get_mut(origin)?;
-        slot.used = self.clock;
-        Some(slot)
-    }
-
-    /// Remembers, and hands back what is forgotten for it: files are closed, and perhaps synced, without the lock.
-    fn put(&mut self, origin: Origin, stamps: Stamps, known: Known) -> Vec<Slot> {
-        self.clock += 1;
-        let mut forgotten = Vec::new();
-        if self.slots.len() >= REMEMBERED && !self.slots.contains_key(&origin) {
-            // The older half goes, so that this search is rare.
-            let mut ages: Vec<u64> = self.slots.values().map(|slot| slot.used).collect();
-            let middle = ages.len() / 2;
-            let limit = *ages.select_nth_unstable(middle).1;
-            forgotten.extend(self.slots.extract_if(|_, slot| slot.used <= limit).map(|(_, slot)| slot));
+impl Held {
+    /// The array of an origin, if there is one: of a file that is no array, none.
+    fn get(&self, origin: &Origin) -> Option<Result<Arc<Description>, Arc<str>>> {
+        match (self, origin) {
+            (Held::One(description), Origin::File(_) | Origin::Named(_)) => Some(Ok(description.clone())),
+            (Held::Many(members), Origin::Member(_, path)) => {
+                let at = members.binary_search_by(|(other, _)| other.cmp(path)).ok()?;
+                Some(members[at].1.clone())
+            }
+            _ => None,
         }
-        forgotten.extend(self.slots.insert(origin, Slot { used: self.clock, stamps, known }));
-        forgotten
     }
 }
 
 impl Catalog {
-    /// Describes an array file as it is now, and opens it.
+    /// Describes an array as it is now, and opens its file.
     ///
     /// # Errors
     /// If it is gone, cannot be opened, or cannot be served.
     pub fn describe(&self, origin: &Origin) -> Result<Described, Problem> {
+        let Found { contents, file, stat } = self.contents(origin)?;
+        let description = contents.held.get(origin).ok_or(Errno::NOENT)?.map_err(Problem::Refused)?;
+        Ok(Described { description, file, stat })
+    }
+
+    /// Says what the file of an origin holds now, and opens it.
+    ///
+    /// # Errors
+    /// If it is gone, cannot be opened, or cannot be served.
+    pub(super) fn contents(&self, origin: &Origin) -> Result<Found, Problem> {
+        let whole;
+        let origin = match origin {
+            Origin::Member(path, _) => {
+                whole = Origin::File(path.clone());
+                &whole
+            }
+            Origin::File(_) | Origin::Named(_) => origin,
+        };
         // A file that is replaced between two looks at it is looked at again.
         for _ in 0..REPLACED_AT_MOST {
             let stat = match self.locate(origin).and_then(rustix::fs::fstat) {
@@ -143,13 +170,13 @@ impl Catalog {
                 }
             };
             let (stamp, stamps) = (Stamp::from(&stat), (Stamp::from(&stat), self.sidecar_stamp(origin)));
-            let described = |(description, file)| Described { description, file, stat };
+            let found = |(contents, file)| Found { contents, file, stat };
             if let Some(slot) = lock(&self.cache).get(origin)
                 && slot.stamps == stamps
             {
-                return slot.known.clone().map(described).map_err(Problem::Refused);
+                return slot.known.clone().map(found).map_err(Problem::Refused);
             }
-            let known = match self.read_description(origin, stamp) {
+            let known = match self.read_contents(origin, stamp) {
                 Ok((_, file)) if file.id() != stamp.id => continue,
                 Ok(known) => Ok(known),
                 Err(Problem::Refused(reason)) => Err(reason),
@@ -157,25 +184,25 @@ impl Catalog {
             };
             let forgotten = lock(&self.cache).put(origin.clone(), stamps, known.clone());
             drop(forgotten);
-            return known.map(described).map_err(Problem::Refused);
+            return known.map(found).map_err(Problem::Refused);
         }
         Err(Errno::STALE.into())
     }
 
     /// Opens the file and reads its header, or finds it as it was described before.
-    fn read_description(&self, origin: &Origin, stamp: Stamp) -> Result<(Arc<Description>, Arc<File>), Problem> {
+    fn read_contents(&self, origin: &Origin, stamp: Stamp) -> Result<(Arc<Contents>, Arc<File>), Problem> {
         let before = lock(&self.cache).get(origin).map(|slot| (slot.stamps.0, slot.known.clone()));
         let writable = self.may_write(origin);
-        if let Some((old, Ok((description, file)))) = before
+        if let Some((old, Ok((contents, file)))) = before
             && old.id == stamp.id
             && old.size == stamp.size
-            && description.writable == writable
-            && self.matches(&description, &file)
+            && contents.writable == writable
+            && self.matches(&contents.fingerprint, &file)
         {
-            return Ok((description, file));
+            return Ok((contents, file));
         }
         let opened = match origin {
-            Origin::File(path) => {
+            Origin::File(path) | Origin::Member(path, _) => {
                 let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
                 let opened = self.open_below(path, flags)?;
                 // A device or a FIFO is not even read.
@@ -190,12 +217,41 @@ impl Catalog {
             Errno::INVAL => Problem::Refused("is neither a regular file nor a block device".into()),
             error => Problem::Errno(error),
         })?;
-        let (array, fingerprint) = self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
-        let description = Description { origin: origin.clone(), id: file.id(), array, writable, fingerprint };
-        Ok((Arc::new(description), file))
+        let (content, fingerprint) = self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
+        let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
+        let describe = |origin: Origin, array: Array, container: &Arc<Map<String, Value>>| {
+            let (fingerprint, container) = (fingerprint.clone(), container.clone());
+            let writable = writable && array.read_only.is_none();
+            let pieces = match (&array.files, &origin) {
+                (format::Files::Beside(names), Origin::File(path)) => {
+                    let (root, store, opened) = (self.root.clone(), self.store.clone(), self.opened.clone());
+                    let (names, fill) = (names.clone(), array.fill.clone());
+                    Some(Arc::new(ArrayFiles::new(root, store, opened, path, names, fill)))
+                }
+                _ => None,
+            };
+            Arc::new(Description { origin, id, array, container, writable, pieces, fingerprint })
+        };
+        let held = match (content, origin) {
+            (Content::One(array), _) => Held::One(describe(origin.clone(), array, &Arc::default())),
+            (Content::Many(container), Origin::File(path)) => {
+                let attributes = Arc::new(container.attributes);
+                let members = container.members.into_iter().map(|Member { path: name, found }| {
+                    let origin = Origin::Member(path.clone(), name.clone());
+                    let described = found.map(|array| describe(origin, array, &attributes));
+                    (name, described.map_err(|refusal| refusal.0.into()))
+                });
+                let mut members: Members = members.collect();
+                members.sort_by(|a, b| a.0.cmp(&b.0));
+                members.dedup_by(|a, b| a.0 == b.0);
+                Held::Many(members)
+            }
+            (Content::Many(_), _) => return Err(Problem::Refused("holds several arrays".into())),
+        };
+        Ok((Arc::new(Contents { writable, fingerprint, held }), file))
     }
 
-    fn parse(&self, origin: &Origin, file: &File) -> Result<(Array, Fingerprint), Refusal> {
+    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, Fingerprint), Refusal> {
         self.headers_read.fetch_add(1, Ordering::Relaxed);
         let len = file.len().map_err(io::Error::from)?;
         let reader = Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default() };
@@ -204,34 +260,42 @@ impl Catalog {
                 let spec =
                     self.options.arrays.get(*number).ok_or_else(|| Refusal("is not described any more".into()))?;
                 let hash = reader.hasher.into_inner().finish();
-                Ok((spec.array(len)?, Fingerprint { hash, ..Fingerprint::default() }))
+                Ok((Content::One(spec.array(len)?), Fingerprint { hash, ..Fingerprint::default() }))
             }
-            Origin::File(path) => {
+            Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default() };
                 let shown = shown_file_name(path);
-                let format = self.format_of_file(folder, path.file_name().unwrap_or_default());
-                let Content::One(array) = format.unwrap_or(&raw::Raw).parse(&shown, &reader, &siblings)? else {
-                    return Err(Refusal("holds several arrays".into()));
-                };
+                let name = path.file_name().unwrap_or_default();
+                // What the content says comes before what the name says.
+                let format = format_of_content(file.fd()).or_else(|| self.format_of_name(folder, name));
+                let content = format.unwrap_or(&raw::Raw).parse(&shown, &reader, &siblings)?;
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
                     siblings: siblings.read.into_inner(),
                 };
-                Ok((array, fingerprint))
+                Ok((content, fingerprint))
             }
         }
     }
 
     /// Whether what the description was made from is still there, byte for byte.
-    fn matches(&self, description: &Description, file: &File) -> bool {
-        let Fingerprint { parts, hash, siblings } = &description.fingerprint;
+    fn matches(&self, fingerprint: &Fingerprint, file: &File) -> bool {
+        let Fingerprint { parts, hash, siblings } = fingerprint;
         let mut hasher = DefaultHasher::new();
-        let mut buffer = [0; 1024];
+        // Most headers are short, and are compared without allocating.
+        let (mut short, mut long) = ([0; 1024], Vec::new());
+        let buffer = if parts.iter().all(|&(_, len)| len <= short.len()) {
+            &mut short[..]
+        } else {
+            long.resize(64 << 10, 0);
+            &mut long[..]
+        };
         for &(start, len) in parts {
             for at in (0..len).step_by(buffer.len()) {
-                let piece = &mut buffer[..(len - at).min(1024)];
+                let piece = (len - at).min(buffer.len());
+                let piece = &mut buffer[..piece];
                 if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
                     return false;
                 }
@@ -255,9 +319,17 @@ impl Catalog {
         if *lock(&validity.0) == Some(now) {
             return Ok(());
         }
-        if !self.matches(description, file) {
-            let (array, _) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
-            if !continues(&description.array, &array) {
+        if !self.matches(&description.fingerprint, file) {
+            let (content, _) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
+            let array = match (content, &description.origin) {
+                (Content::One(array), _) => Some(array),
+                (Content::Many(container), Origin::Member(_, path)) => {
+                    let member = container.members.into_iter().find(|member| member.path == *path);
+                    member.and_then(|member| member.found.ok())
+                }
+                (Content::Many(_), _) => None,
+            };
+            if !array.is_some_and(|array| continues(&description.array, &array)) {
                 return Err(Errno::STALE);
             }
         }
@@ -265,14 +337,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// The format of a file: as its name tells, or its sidecar, or its content.
-    fn format_of_file(&self, folder: &Path, file: &OsStr) -> Option<&'static dyn Format> {
+    /// The format of a file, as its name tells, or a sidecar.
+    fn format_of_name(&self, folder: &Path, file: &OsStr) -> Option<&'static dyn Format> {
         let shown = name::escape(file.as_bytes());
         let by_name = FORMATS.iter().copied().find(|format| format.stem(&shown).is_some());
-        by_name.or_else(|| match self.claim(folder, file) {
-            Some(claim) => FORMATS.get(claim.rank).copied(),
-            None => self.format_by_content(&folder.join(file)),
-        })
+        let by_metadata = zarr::METADATA.contains(&&*shown).then_some(&zarr::Zarr as &dyn Format);
+        by_name.or(by_metadata).or_else(|| FORMATS.get(self.claim(folder, file)?.rank).copied())
     }
 
     /// The format of a file that no name tells. This opens the file.
@@ -281,17 +351,24 @@ impl Catalog {
             return None;
         }
         let opened = self.open_below(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK).ok()?;
-        let mut head = [0; HEAD];
-        let count = read_at(opened.as_fd(), &mut head, 0).ok()?;
-        FORMATS.iter().copied().find(|format| format.knows(&head[..count]))
+        format_of_content(opened.as_fd())
     }
 
-    /// The format of an array file.
+    /// Whether a file may hold several arrays, as far as that can be told without opening it.
+    pub(super) fn may_hold_many(&self, origin: &Origin) -> bool {
+        let Origin::File(path) = origin else { return false };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let by_name = self.format_of_name(folder, path.file_name().unwrap_or_default());
+        by_name.is_none_or(|format| format.may_hold_many())
+    }
+
+    /// The format of an array file: that of the array, or, where there is none, what its name or its content says.
     pub fn format_of(&self, origin: &Origin) -> &'static str {
         match origin {
-            Origin::File(path) => {
+            Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                self.format_of_file(folder, path.file_name().unwrap_or_default()).unwrap_or(&raw::Raw).name()
+                let by_name = self.format_of_name(folder, path.file_name().unwrap_or_default());
+                by_name.or_else(|| self.format_by_content(path)).unwrap_or(&raw::Raw).name()
             }
             Origin::Named(_) => raw::Raw.name(),
         }
@@ -331,6 +408,10 @@ impl Catalog {
         if path.extension() == Some(OsStr::new("npy")) {
             return None;
         }
+        // An array that is a folder has its attributes beside its description.
+        if path.file_name() == Some(OsStr::new(zarr::METADATA[0])) {
+            return self.stamp_below(&path.with_file_name(zarr::ATTRIBUTES));
+        }
         let mut sidecar = path.clone().into_os_string();
         sidecar.push(raw::SIDECAR);
         self.stamp_below(Path::new(&sidecar))
@@ -342,7 +423,7 @@ impl Catalog {
     }
 
     /// The contents of a small file below the source, or nothing if there is no regular file.
-    fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
         // A link could tell what its target holds to users who may not read that.
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let opened = match self.open_below(path, flags) {
@@ -370,77 +451,22 @@ fn shown_file_name(path: &Path) -> String {
 
 /// Whether an array is another one that has grown: the same elements at the same places, and more behind.
 fn continues(old: &Array, new: &Array) -> bool {
-    let (Some(a), Some(b)) = (old.grid.single(), new.grid.single()) else {
-        return old == new;
+    let (a, b) = (&old.grid, &new.grid);
+    let same_places = match (a.single(), b.single()) {
+        (Some(a), Some(b)) => (a.offset, &a.strides) == (b.offset, &b.strides),
+        _ => a.places_like(b),
     };
     old.dtype == new.dtype
-        && (a.offset, &a.strides) == (b.offset, &b.strides)
-        && a.shape.len() == b.shape.len()
-        && a.shape.iter().zip(&b.shape).all(|(old, new)| old <= new)
+        && old.files == new.files
+        && new.read_only.is_none()
+        && same_places
+        && a.shape().len() == b.shape().len()
+        && a.shape().iter().zip(b.shape()).all(|(old, new)| old <= new)
 }
 
-fn hash_of(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match retry_on_intr(|| rustix::io::pread(fd, &mut buffer[done..], offset + done as u64))? {
-            0 => break,
-            count => done += count,
-        }
-    }
-    Ok(done)
-}
-
-/// Reads an array file with `pread(2)`, and remembers what was read.
-struct Recorder<'a> {
-    fd: BorrowedFd<'a>,
-    len: u64,
-    parts: RefCell<Vec<(u64, usize)>>,
-    hasher: RefCell<DefaultHasher>,
-}
-
-impl ReadAt for Recorder<'_> {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let count = read_at(self.fd, buffer, offset)?;
-        self.hasher.borrow_mut().write(&buffer[..count]);
-        let mut parts = self.parts.borrow_mut();
-        match parts.last_mut() {
-            Some((start, len)) if *start + *len as u64 == offset => *len += count,
-            _ => parts.push((offset, count)),
-        }
-        Ok(count)
-    }
-}
-
-/// Reads the siblings of a file, and remembers which, also those that are not there: they may come.
-struct SiblingRecorder<'a> {
-    catalog: &'a Catalog,
-    folder: &'a Path,
-    read: RefCell<Vec<(PathBuf, Option<u64>)>>,
-}
-
-impl Siblings for SiblingRecorder<'_> {
-    fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let Some(real) = super::names::real_name(name) else { return Ok(None) };
-        let path = self.folder.join(real);
-        let content = self.catalog.read_small(&path, limit)?;
-        self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
-        Ok(content)
-    }
-
-    fn sibling_len(&self, name: &str) -> io::Result<Option<u64>> {
-        let Some(real) = super::names::real_name(name) else { return Ok(None) };
-        let Ok(place) = self.catalog.open_below(&self.folder.join(real), OFlags::PATH) else { return Ok(None) };
-        let stat = rustix::fs::fstat(place)?;
-        Ok(is_regular(&stat).then_some(stat.st_size as u64))
-    }
+/// The format that a file's content is certainly of.
+fn format_of_content(fd: BorrowedFd<'_>) -> Option<&'static dyn Format> {
+    let mut head = [0; HEAD];
+    let count = read_at(fd, &mut head, 0).ok()?;
+    FORMATS.iter().copied().find(|format| format.knows(&head[..count]))
 }

@@ -76,7 +76,7 @@ impl Catalog {
             FileType::RegularFile | FileType::Symlink => false,
             _ => return None,
         };
-        let (name, item) = if is_dir && self.only.is_none() {
+        let (name, item) = if is_dir && self.serves(real) {
             (name::escape(real.as_bytes()).into_owned(), Item::Folder(path))
         } else if is_dir {
             return None;
@@ -115,6 +115,9 @@ impl Catalog {
     }
 
     fn walk_folder(&self, folder: &Path, prefix: &str, each: &mut dyn FnMut(String, Origin)) {
+        if let Some(Item::Array(origin)) = self.item_of_folder(folder.to_owned()) {
+            return each(prefix.to_owned(), origin);
+        }
         let mut found = Vec::new();
         let listed = self.list(folder).and_then(|listing| {
             self.entries(&listing, 0, &mut |entry| {
@@ -123,14 +126,16 @@ impl Catalog {
             })
         });
         if let Err(error) = listed {
-            log::warn!("{}: {error}", self.root_path.join(folder).display());
+            log::warn!("{}: {error}", self.root.path.join(folder).display());
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, item) in found {
             let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
             match item {
                 Item::Folder(folder) => self.walk_folder(&folder, &path, each),
-                Item::Array(origin) => each(path, origin),
+                Item::Array(origin) => self.walk_file(&path, origin, each),
+                // Listing tells no container from an array file.
+                Item::Group(_) => {}
             }
         }
     }

@@ -7,13 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Catalog, Origin, Stamp, is_folder};
-use crate::format::{FORMATS, Format, raw};
+use crate::format::{FORMATS, Format, raw, zarr};
 use crate::name;
 use crate::store::lock;
-
-/// Extensions of files that a sidecar usually describes; any other works as well, but its stem costs a scan of
-/// the folder's names, once.
-const USUAL: &[&str] = &["raw", "bin", "dat", "img", "data", "vol"];
 
 /// For how many folders the unusual sidecars are remembered.
 const FOLDERS: usize = 64;
@@ -82,14 +78,25 @@ impl Catalog {
     /// The file that appears under a stem, of all that have it. `real` is the stem as the source spells it.
     pub(super) fn file_with_stem(&self, folder: &Path, stem: &str, real: &OsStr) -> Option<OsString> {
         let has_stem = |file: &OsString| self.claim(folder, file).filter(|claim| claim.stem == stem);
-        let npy = with_suffix(real, ".npy");
-        if has_stem(&npy).is_some_and(|claim| claim.rank == 0) {
-            return Some(npy);
+        for (rank, format) in FORMATS.iter().enumerate() {
+            let usual = format.extensions().iter().flat_map(|extension| {
+                [with_suffix(real, extension), with_suffix(real, &extension.to_ascii_uppercase())]
+            });
+            let has_rank = |file: &OsString| has_stem(file).is_some_and(|claim| claim.rank == rank);
+            let first = if rank == raw_rank() {
+                let unusual = self.unusual_sidecars(folder);
+                usual
+                    .chain(unusual.into_iter().filter(|file| shown_name(file).starts_with(stem)))
+                    .filter(has_rank)
+                    .min()
+            } else {
+                usual.filter(has_rank).min()
+            };
+            if first.is_some() {
+                return first;
+            }
         }
-        let usual = USUAL.iter().map(|extension| with_suffix(real, &format!(".{extension}")));
-        let unusual = self.unusual_sidecars(folder);
-        let files = usual.chain(unusual.into_iter().filter(|file| shown_name(file).starts_with(stem)));
-        files.filter_map(|file| has_stem(&file).map(|claim| (claim.rank, file))).min().map(|(_, file)| file)
+        None
     }
 
     /// Whether a name means something else than what the source has there: an array described by hand, or our own folder.
@@ -118,14 +125,22 @@ impl Catalog {
                 let spec = self.options.arrays.get(*number);
                 return spec.and_then(|spec| spec.name.clone()).unwrap_or_default();
             }
-            Origin::File(path) => path,
+            Origin::File(path) | Origin::Member(path, _) => path,
         };
+        // An array that is a folder is called as that.
+        let is_metadata = |name: &OsStr| zarr::METADATA.iter().any(|metadata| name == *metadata);
+        if let Some(folder) = path.parent().filter(|_| path.file_name().is_some_and(is_metadata)) {
+            return folder.iter().map(shown_name).collect::<Vec<String>>().join("/");
+        }
         let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
         let mut shown: Vec<String> = folder.iter().map(shown_name).collect();
         shown.push(match self.claim(folder, file) {
             Some(claim) => self.listed_name(folder, file, claim),
             None => shown_name(file),
         });
+        if let Origin::Member(_, member) = origin {
+            shown.extend(member.iter().map(|name| super::contents::shown(name)));
+        }
         shown.join("/")
     }
 
@@ -145,8 +160,9 @@ impl Catalog {
         let mut files = Vec::new();
         let _ = self.each_name(folder, &mut |name| {
             let Some(described) = name.as_bytes().strip_suffix(raw::SIDECAR.as_bytes()) else { return };
-            let extension = described.iter().rposition(|&byte| byte == b'.').map(|dot| &described[dot + 1..]);
-            if extension.is_some_and(|extension| !USUAL.iter().any(|usual| usual.as_bytes() == extension)) {
+            let extension = described.iter().rposition(|&byte| byte == b'.').map(|dot| &described[dot..]);
+            let is_usual = |extension: &[u8]| raw::Raw.extensions().iter().any(|usual| usual.as_bytes() == extension);
+            if extension.is_some_and(|extension| !is_usual(extension)) {
                 files.push(OsString::from_vec(described.to_vec()));
             }
         });

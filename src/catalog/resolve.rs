@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, Result};
@@ -14,7 +15,16 @@ fn or_dot(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-impl Catalog {
+/// The source folder, from which everything is opened.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) fd: OwnedFd,
+    pub(super) path: PathBuf,
+    pub(super) links: Links,
+    pub(super) own_device: OnceLock<u64>,
+}
+
+impl Root {
     /// Opens what lies at a path below the source folder.
     ///
     /// A link that leads out of it is ENOENT, unless links are followed. An absolute link whose target lies
@@ -22,25 +32,25 @@ impl Catalog {
     pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        if self.options.links == Links::Never {
+        if self.links == Links::Never {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
         let beneath = |path: &Path| {
-            rustix::io::retry_on_intr(|| rustix::fs::openat2(&self.root, or_dot(path), flags, Mode::empty(), resolve))
+            rustix::io::retry_on_intr(|| rustix::fs::openat2(&self.fd, or_dot(path), flags, Mode::empty(), resolve))
         };
         let opened = match beneath(path) {
             // Renames elsewhere made the kernel unsure: EAGAIN means to try again.
             Err(Errno::AGAIN) => beneath(path),
             Err(Errno::XDEV) => {
-                let target = rustix::fs::openat(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                if self.options.links == Links::Everywhere {
+                let target = rustix::fs::openat(&self.fd, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                if self.links == Links::Everywhere {
                     self.check_device(&rustix::fs::fstat(&target)?)?;
-                    rustix::fs::openat(&self.root, path, flags, Mode::empty())
+                    rustix::fs::openat(&self.fd, path, flags, Mode::empty())
                 } else {
                     let real =
                         rustix::fs::readlinkat(CWD, format!("/proc/self/fd/{}", target.as_raw_fd()), Vec::new())?;
                     let real = Path::new(OsStr::from_bytes(real.to_bytes()));
-                    beneath(real.strip_prefix(&self.root_path).map_err(|_| Errno::NOENT)?)
+                    beneath(real.strip_prefix(&self.path).map_err(|_| Errno::NOENT)?)
                 }
             }
             other => other,
@@ -53,6 +63,12 @@ impl Catalog {
     fn check_device(&self, stat: &Stat) -> Result<()> {
         if self.own_device.get() == Some(&stat.st_dev) { Err(Errno::NOENT) } else { Ok(()) }
     }
+}
+
+impl Catalog {
+    pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        self.root.open_below(path, flags)
+    }
 
     /// What lies at a path, a link itself and not its target.
     pub(super) fn stat_link(&self, path: &Path) -> Result<Stat> {
@@ -62,7 +78,7 @@ impl Catalog {
                 let name = path.file_name().ok_or(Errno::INVAL)?;
                 rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
             }
-            _ => rustix::fs::statat(&self.root, or_dot(path), AtFlags::SYMLINK_NOFOLLOW),
+            _ => rustix::fs::statat(&self.root.fd, or_dot(path), AtFlags::SYMLINK_NOFOLLOW),
         }
     }
 
@@ -75,7 +91,7 @@ impl Catalog {
     pub(super) fn is_file(&self, path: &Path) -> bool {
         match self.stat_link(path) {
             Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink => {
-                if self.options.links == Links::Never {
+                if self.root.links == Links::Never {
                     return false;
                 }
                 let target = self.open_below(path, OFlags::PATH).and_then(rustix::fs::fstat);

@@ -105,13 +105,14 @@ fn an_array_has_its_stem_as_its_name() {
     check(&["a.npy"], &[("a", "a.npy")]);
     check(&["x_2x2_u1.raw"], &[("x_2x2_u1", "x_2x2_u1.raw")]);
     check(&["a.b.npy"], &[("a.b", "a.b.npy")]);
+    check(&["a.NPY"], &[("a", "a.NPY")]);
     check(&["a.npy.npy"], &[("a.npy", "a.npy.npy")]);
     check(&["b.bin", "b.bin.toml"], &[("b", "b.bin")]);
 }
 
 #[test]
 fn what_is_no_array_is_not_shown() {
-    check(&["a.txt", "a.NPY", "npy", "a.bin", "b.toml", "x_2_u1.raw", "a.npy~"], &[]);
+    check(&["a.txt", "npy", "a.bin", "b.toml", "x_2_u1.raw", "a.npy~"], &[]);
     // Its sidecar is a folder.
     check(&["a.bin", "a.bin.toml/"], &[("a.bin.toml", "a.bin.toml/")]);
 }

@@ -76,8 +76,6 @@ pub const MAX_BLOCK: u64 = 64 << 20;
 
 const NAME: &str = "hdf5";
 
-const EXTENSIONS: &[&str] = &[".h5", ".hdf5", ".he5", ".hdf", ".nc4"];
-
 /// Kinds of messages in object headers.
 mod kind {
     pub(super) const NIL: u16 = 0x00;
@@ -108,12 +106,8 @@ impl Format for Hdf5 {
         NAME
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        EXTENSIONS.iter().find_map(|extension| {
-            let (stem, end) = file_name.split_at_checked(file_name.len().checked_sub(extension.len())?)?;
-            // A file called just `.h5` has no stem, and keeps its name.
-            end.eq_ignore_ascii_case(extension).then_some(if stem.is_empty() { file_name } else { stem })
-        })
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".h5", ".hdf5", ".he5", ".hdf", ".nc4"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {

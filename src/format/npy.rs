@@ -67,13 +67,16 @@ impl Format for Npy {
         "npy"
     }
 
-    fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
-        // A file called just `.npy` has no stem, and keeps its name.
-        file_name.strip_suffix(".npy").map(|stem| if stem.is_empty() { file_name } else { stem })
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".npy"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {
         head.starts_with(MAGIC)
+    }
+
+    fn may_hold_many(&self) -> bool {
+        false
     }
 
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {

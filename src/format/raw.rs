@@ -159,8 +159,18 @@ impl Format for Raw {
         "raw"
     }
 
+    /// Those that a sidecar usually describes; any other works as well, but its stem costs a scan of the folder's names, once.
+    fn extensions(&self) -> &'static [&'static str] {
+        &[".raw", ".bin", ".dat", ".img", ".data", ".vol"]
+    }
+
+    /// The name says it all, or nothing.
     fn stem<'a>(&self, file_name: &'a str) -> Option<&'a str> {
         name::parse(file_name).map(|name| name.stem)
+    }
+
+    fn may_hold_many(&self) -> bool {
+        false
     }
 
     fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Content, Refusal> {

@@ -9,8 +9,7 @@ use rustix::io::Errno;
 
 use super::coherence::Cached;
 use super::facts::{self, Fact};
-use super::nodes::Special;
-use super::{Folder, Fs, Leaf, Node, Tree, error_text};
+use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
 use crate::catalog::{Origin, Problem};
 
 /// Prefix of the extended attributes that tell facts.
@@ -130,24 +129,14 @@ impl Fs {
                 Err(Problem::Errno(error)) => Err(error),
                 Ok(_) => Err(Errno::STALE),
             },
-            Node::Leaf(tree, leaf) => {
-                let stat = self.stat_of(inode, &tree)?;
+            Node::Leaf(tree, leaf, described) => {
+                // As the path leads to it, or, once replaced, as the open handles have it.
+                let stat = match described {
+                    Some(described) => described.stat,
+                    None => rustix::fs::fstat(self.inodes.file(inode).ok_or(Errno::STALE)?.fd())?,
+                };
                 Ok(self.attr_of_leaf(inode, &tree, &leaf, &stat))
             }
-        }
-    }
-
-    /// The attributes of a tree's file: as its path leads to it, or, once replaced, as the open handles have it.
-    fn stat_of(&self, inode: u64, tree: &Tree) -> Result<Stat, Errno> {
-        if let Ok(described) = self.catalog.describe(&tree.description.origin)
-            && described.description.id == tree.description.id
-            && described.description.array == tree.description.array
-        {
-            return Ok(described.stat);
-        }
-        match self.inodes.file(inode) {
-            Some(file) => rustix::fs::fstat(file.fd()),
-            None => Err(Errno::STALE),
         }
     }
 
@@ -177,7 +166,8 @@ impl Fs {
                     Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o7777, &stat))
                 }
             },
-            Folder::Views { origin, .. } => Ok(views(&self.catalog.stat(origin)?)),
+            Folder::Group(group) => Ok(views(&self.catalog.stat(&Origin::File(group.file.clone()))?)),
+            Folder::Views(tree, _) => Ok(views(&self.catalog.stat(&tree.origin)?)),
             Folder::Special => {
                 let stat = rustix::fs::fstat(self.catalog.root())?;
                 Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o555, &stat))
@@ -216,7 +206,7 @@ impl Fs {
         };
         // A truncation brings the time of the call along; the size did not change, so neither does the time.
         if changes.size.is_none() && (changes.atime.is_some() || changes.mtime.is_some()) {
-            let Node::Leaf(tree, _) = self.node(inode)? else { return Err(Errno::PERM) };
+            let Node::Leaf(tree, _, _) = self.node(inode)? else { return Err(Errno::PERM) };
             let times = Timestamps { last_access: timespec(changes.atime), last_modification: timespec(changes.mtime) };
             // An open handle means the file that it has, even if another one has taken its name.
             let open = self.inodes.file(inode);
@@ -263,10 +253,10 @@ impl Fs {
     /// The view whose facts an inode tells: an array's folder its array's, a slice file its own.
     fn facts_of(&self, inode: u64) -> Result<Option<(std::sync::Arc<Tree>, Leaf)>, Errno> {
         match self.node(inode)? {
-            Node::Leaf(_, Leaf::Fact(_)) | Node::Error(_) | Node::Special(_) => Ok(None),
-            Node::Leaf(tree, leaf) => Ok(Some((tree, leaf))),
-            Node::Folder(folder) => match &*folder {
-                Folder::Views { origin, steps, place: super::Place::Top } => match self.tree(origin, steps) {
+            Node::Leaf(_, Leaf::Fact(_), _) | Node::Error(_) | Node::Special(_) => Ok(None),
+            Node::Leaf(tree, leaf, _) => Ok(Some((tree, leaf))),
+            Node::Folder(folder) => match &folder {
+                Folder::Views(views, super::Place::Top) => match self.tree(&views.origin, &views.steps) {
                     Ok((tree, _)) => Ok(Some((tree, Leaf::Data))),
                     Err(Problem::Refused(_)) => Ok(None),
                     Err(Problem::Errno(error)) => Err(error),
@@ -279,18 +269,19 @@ impl Fs {
     fn acl(&self, inode: u64) -> Result<Vec<u8>, Errno> {
         let of_file = |origin: &Origin| read_acl(&self.catalog.locate(origin)?);
         match self.node(inode)? {
-            Node::Leaf(tree, Leaf::Fact(_)) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
-            Node::Leaf(tree, _) => {
+            Node::Leaf(tree, Leaf::Fact(_), _) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
+            Node::Leaf(tree, _, _) => {
                 let may_write = tree.description.writable && !self.settings.read_only;
                 of_file(&tree.description.origin).map(|acl| masked(acl, if may_write { 0o6 } else { 0o4 }))
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),
-            Node::Folder(folder) => match &*folder {
+            Node::Folder(folder) => match &folder {
                 Folder::Source(path) => match self.catalog.only_file() {
                     Some(origin) => of_file(&origin).map(with_search),
-                    None => read_acl(&self.catalog.locate(&Origin::File(path.clone()))?),
+                    None => read_acl(&self.catalog.locate(&Origin::File(path.to_path_buf()))?),
                 },
-                Folder::Views { origin, .. } => of_file(origin).map(with_search),
+                Folder::Group(group) => of_file(&Origin::File(group.file.clone())).map(with_search),
+                Folder::Views(views, _) => of_file(&views.origin).map(with_search),
                 Folder::Special => read_acl(&self.catalog.locate(&Origin::File("".into()))?),
             },
             Node::Special(_) => Err(Errno::NODATA),

@@ -145,7 +145,7 @@ pub(super) fn info(catalog: &Catalog, tree: &Tree, read_only: bool) -> Value {
             }
         }
     }
-    json!({
+    let mut info = json!({
         "path": path,
         "file": shown_file(catalog, &description.origin),
         "format": description.array.format,
@@ -157,7 +157,24 @@ pub(super) fn info(catalog: &Catalog, tree: &Tree, read_only: bool) -> Value {
         "writable": description.writable && !read_only,
         "forms": form::SUFFIXES,
         "attributes": description.array.attributes,
-    })
+    });
+    if let Some(element) = description.array.element.filter(|_| tree.steps.iter().all(is_transpose)) {
+        info["element"] = json!(element);
+    }
+    if tree.dims.iter().any(|dim| !dim.is_empty()) {
+        info["dims"] = json!(tree.dims);
+    }
+    if !description.container.is_empty() {
+        info["container"] = json!(*description.container);
+    }
+    if let Some(reason) = &description.array.read_only {
+        info["read_only"] = json!(reason);
+    }
+    info
+}
+
+fn is_transpose(step: &super::Step) -> bool {
+    *step == super::Step::Transpose
 }
 
 /// Path of an array's file as JSON gives it; bytes that are not UTF-8 are escaped.

@@ -1,7 +1,6 @@
 //! Reading and writing through handles.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::SeekFrom;
@@ -13,7 +12,7 @@ use super::open::{OpenFile, Shared};
 use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::runs::View;
-use crate::store::{self, File, lock};
+use crate::store::{self, File, Files, lock};
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +68,13 @@ impl Fs {
                 Ok(sink(&text[start..end]))
             }
             Handle::File(file) => {
-                let _turn = (source == Source::PageCache).then(|| file.files[0].fills());
+                let _turn = (source == Source::PageCache).then(|| file.shared.file.fills());
                 if source == Source::PageCache {
-                    self.coherence.mark(file.files[0].id(), file.inode, file.extent.clone());
+                    self.coherence.mark(file.shared.file.id(), file.inode, file.extent.clone());
                 }
                 let window = clip(offset, size, file.view.len());
                 count(&self.counters.read_bytes, window.end - window.start);
-                store::read(&file.files, &[], &file.view, window, &file.stream, sink)
+                store::read(&file.files, &file.tree.description.array.fill, &file.view, window, &file.stream, sink)
             }
         }
     }
@@ -95,14 +94,14 @@ impl Fs {
         if window.is_empty() {
             return Err(Errno::NOSPC);
         }
-        let _turn = file.files[0].writes();
+        let _turn = file.shared.file.writes();
         // A page that is written back is no news to its own inode.
         let own = (source == Source::PageCache).then_some(file.inode);
-        let cached = self.coherence.overlapping(file.files[0].id(), &file.extent, own);
+        let cached = self.coherence.overlapping(file.shared.file.id(), &file.extent, own);
         if source == Source::Direct && !cached.is_empty() {
             return Ok(Written { count: 0, cached });
         }
-        self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
+        self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
         let data = &data[..(window.end - window.start) as usize];
         let written = write_from(file, offset, data, source)?;
         count(&self.counters.written_bytes, written as u64);
@@ -119,7 +118,7 @@ impl Fs {
     fn note_write(&self, file: &OpenFile, window: Range<u64>) -> Result<(), Errno> {
         file.unflushed.store(true, Ordering::Release);
         if !file.touched.swap(true, Ordering::AcqRel)
-            && let Err(error) = file.files[0].touch()
+            && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }
@@ -132,7 +131,7 @@ impl Fs {
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
     pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<Cached>, Errno> {
-        let super::Node::Leaf(tree, leaf) = self.node(inode)? else { return Err(Errno::PERM) };
+        let super::Node::Leaf(tree, leaf, _) = self.node(inode)? else { return Err(Errno::PERM) };
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
         }
@@ -143,12 +142,12 @@ impl Fs {
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;
             let file = writer(&handle)?;
-            let _turn = file.files[0].writes();
+            let _turn = file.shared.file.writes();
             if lock(&file.shared.written_end).is_some_and(|end| end < size) {
-                self.catalog.revalidate(&file.tree.description, &file.files[0], &file.validity)?;
+                self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
                 fill_gap(&file.shared, &file.view, size)?;
                 self.note_write(file, 0..size)?;
-                cached = self.coherence.overlapping(file.files[0].id(), &file.extent, None);
+                cached = self.coherence.overlapping(file.shared.file.id(), &file.extent, None);
             }
             *lock(&file.shared.written_end) = Some(size);
         } else if let Some(shared) = self.inodes.written(inode) {
@@ -173,7 +172,7 @@ impl Fs {
         let handle = self.handles.get(handle)?;
         let Handle::File(file) = &*handle else { return Ok(()) };
         if file.unflushed.swap(false, Ordering::AcqRel)
-            && let Err(error) = file.files[0].touch()
+            && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }
@@ -197,7 +196,15 @@ impl Fs {
     pub fn sync_all(&self) {
         for handle in self.handles.all() {
             if let Handle::File(file) = &*handle {
-                file.files.iter().for_each(|file| self.sync_file(file));
+                self.sync_file(&file.shared.file);
+                if let Files::Many(pieces) = &file.files
+                    && let Err(error) = pieces.sync()
+                {
+                    log::error!(
+                        "{}: writing back failed: {error}",
+                        self.catalog.path_of(&file.tree.description.origin).display()
+                    );
+                }
             }
         }
         for file in self.catalog.remembered_files() {
@@ -229,12 +236,13 @@ impl Fs {
             return Err(Errno::NXIO);
         }
         if let Handle::File(file) = &*handle
+            && file.files.one().is_some()
             && let Some((_, bytes)) = file.view.contiguous(0..len)
         {
             let at = bytes.start + offset;
             // A descriptor of its own would be cleaner, but no read of ours uses the position.
             let whence = if hole { SeekFrom::Hole(at) } else { SeekFrom::Data(at) };
-            return match rustix::fs::seek(file.files[0].fd(), whence) {
+            return match rustix::fs::seek(file.shared.file.fd(), whence) {
                 Ok(found) if found < bytes.end => Ok(found - bytes.start),
                 Ok(_) | Err(Errno::NXIO) if hole => Ok(len),
                 Ok(_) | Err(Errno::NXIO) => Err(Errno::NXIO),
@@ -305,12 +313,12 @@ fn write_from(file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Resu
 /// An extension beyond the written end fills the gap with zeros.
 fn fill_gap(shared: &Shared, view: &View, until: u64) -> Result<(), Errno> {
     match lock(&shared.written_end).as_mut() {
-        Some(end) => fill_until(end, std::slice::from_ref(&shared.file), view, until),
+        Some(end) => fill_until(end, &shared.files, view, until),
         None => Ok(()),
     }
 }
 
-fn fill_until(end: &mut u64, files: &[Arc<File>], view: &View, until: u64) -> Result<(), Errno> {
+fn fill_until(end: &mut u64, files: &Files, view: &View, until: u64) -> Result<(), Errno> {
     while *end < until {
         let len = (until - *end).min(ZEROS.len() as u64) as usize;
         *end += store::write(files, view, *end, &ZEROS[..len])? as u64;
@@ -334,11 +342,6 @@ fn writer(handle: &Handle) -> Result<&OpenFile, Errno> {
 
 /// Tells the file's last write error to a handle that has not heard of it.
 fn sticky_error(file: &OpenFile) -> Result<(), Errno> {
-    for array_file in &file.files {
-        let mark = array_file.error_mark();
-        if file.error_seen.swap(mark, Ordering::AcqRel) != mark {
-            return Err(File::error_of(mark));
-        }
-    }
-    Ok(())
+    let mark = file.files.error_mark();
+    if file.error_seen.swap(mark, Ordering::AcqRel) != mark { Err(File::error_of(mark)) } else { Ok(()) }
 }

@@ -6,8 +6,8 @@ use rustix::io::Errno;
 
 use super::facts::Fact;
 use super::handles::Handle;
-use super::nodes::{SPECIAL, Special};
-use super::{Folder, Fs, Kind, Leaf, Node, Place, ROOT, Tree};
+use super::nodes::SPECIAL;
+use super::{Folder, Fs, Kind, Leaf, Node, Place, ROOT, Special, Step, Tree, Views};
 use crate::catalog::{Item, Listing, Problem};
 use crate::name;
 
@@ -59,13 +59,24 @@ impl Fs {
     /// ENOTDIR for files; what opening the source folder answers.
     pub fn opendir(&self, inode: u64) -> Result<u64, Errno> {
         let Node::Folder(folder) = self.node(inode)? else { return Err(Errno::NOTDIR) };
-        let names = match &*folder {
+        let names = match &folder {
             Folder::Source(path) => Names::Source(self.catalog.list(path)?),
+            Folder::Group(group) => match self.catalog.group_items(group) {
+                Ok(items) => {
+                    let names = items.into_iter().map(|(name, item)| {
+                        let number = self.known_item(inode, &name, item);
+                        (name, Kind::Folder, number)
+                    });
+                    Names::Fixed(names.collect())
+                }
+                Err(Problem::Refused(_)) => return Err(Errno::STALE),
+                Err(Problem::Errno(error)) => return Err(error),
+            },
             Folder::Special => Names::Fixed(
                 Special::ALL.iter().map(|special| (special.name().to_owned(), Kind::File, special.number())).collect(),
             ),
-            Folder::Views { origin, steps, place } => match self.tree(origin, steps) {
-                Ok((tree, _)) => self.names_of(inode, tree, steps.is_empty(), *place),
+            Folder::Views(views, place) => match self.tree(&views.origin, &views.steps) {
+                Ok((tree, _)) => self.names_of(inode, tree, views, *place),
                 Err(Problem::Refused(_)) if *place == Place::Top => {
                     Names::Fixed(vec![("error".to_owned(), Kind::File, UNKNOWN)])
                 }
@@ -78,10 +89,15 @@ impl Fs {
 
     /// The names of a folder of views. Below `T` and `field/NAME` (not `top`) only data and the facts are listed, so that
     /// walking the tree ends.
-    fn names_of(&self, inode: u64, tree: Arc<Tree>, top: bool, place: Place) -> Names {
-        let folder = |name: &str| {
-            let number = self.nodes.known_folder(inode, name).unwrap_or(UNKNOWN);
-            (name.to_owned(), Kind::Folder, number)
+    fn names_of(&self, inode: u64, tree: Arc<Tree>, views: &Views, place: Place) -> Names {
+        let top = views.steps.is_empty();
+        let beside = |name: &str, place: Place| {
+            (name.to_owned(), Kind::Folder, self.nodes.number_beside(inode, place).unwrap_or(UNKNOWN))
+        };
+        let below = |name: &str, step: Step| {
+            let steps = views.steps.iter().cloned().chain([step]).collect();
+            let folder = Folder::Views(Arc::new(Views { origin: views.origin.clone(), steps }), Place::Top);
+            (name.to_owned(), Kind::Folder, self.nodes.known_folder(inode, name, &folder).unwrap_or(UNKNOWN))
         };
         match place {
             Place::Top => {
@@ -89,26 +105,40 @@ impl Fs {
                 if top {
                     let ndim = tree.selection.ndim();
                     let shown = [
-                        ("row", ndim >= 1),
-                        ("col", ndim >= 2),
-                        ("axis", ndim >= 1),
-                        ("range", true),
-                        ("slice", true),
-                        ("T", true),
-                        ("field", !tree.dtype.part_names().is_empty()),
+                        ("row", Place::Row, ndim >= 1),
+                        ("col", Place::Col, ndim >= 2),
+                        ("axis", Place::Axes, ndim >= 1),
+                        ("range", Place::Range, true),
+                        ("slice", Place::Slice, true),
                     ];
-                    names.extend(shown.iter().filter(|(_, shown)| *shown).map(|(name, _)| folder(name)));
+                    names
+                        .extend(shown.iter().filter(|(.., shown)| *shown).map(|&(name, place, _)| beside(name, place)));
+                    names.push(below("T", Step::Transpose));
+                    names.extend((!tree.dtype.part_names().is_empty()).then(|| beside("field", Place::Fields)));
                 }
                 names.extend(Fact::ALL.iter().map(|fact| (fact.name().to_owned(), Kind::File, UNKNOWN)));
                 Names::Fixed(names)
             }
-            Place::Axes => Names::Fixed((0..tree.selection.ndim()).map(|axis| folder(&axis.to_string())).collect()),
+            Place::Axes => {
+                let axes = 0..tree.selection.ndim();
+                let numbers = axes.map(|axis| beside(&axis.to_string(), Place::Axis(axis)));
+                let named = tree.dims.iter().enumerate().filter(|(axis, dim)| {
+                    // Of two axes with one name the first has it; a number is one.
+                    !dim.is_empty()
+                        && tree.dims.iter().position(|other| other == *dim) == Some(*axis)
+                        && name::axis(dim, tree.selection.ndim()).is_none()
+                });
+                let names = named.map(|(axis, dim)| beside(&name::escape(dim.as_bytes()), Place::Named(axis)));
+                Names::Fixed(numbers.chain(names).collect())
+            }
             Place::Fields => {
-                let names = tree.dtype.part_names();
-                Names::Fixed(names.into_iter().map(|field| folder(&name::escape(field.as_bytes()))).collect())
+                let fields = tree.dtype.part_names().into_iter();
+                let names = fields.map(|field| below(&name::escape(field.as_bytes()), Step::Field(field.into())));
+                Names::Fixed(names.collect())
             }
             Place::Range | Place::Slice => Names::Fixed(Vec::new()),
-            Place::Axis(axis) => {
+            Place::Row | Place::Col | Place::Axis(_) | Place::Named(_) => {
+                let axis = place.axis().unwrap_or(0);
                 let length = tree.selection.shape().get(axis).copied().unwrap_or(0);
                 let len = if top && length <= self.settings.list_max { length } else { 0 };
                 let start = self.nodes.tree(&tree);
@@ -169,8 +199,7 @@ impl Fs {
         let mut more = true;
         if position < EXTRAS {
             self.catalog.entries(listing, position, &mut |entry| {
-                let inode = self.nodes.known_folder(open.inode, &entry.name).unwrap_or(UNKNOWN);
-                debug_assert!(matches!(entry.item, Item::Folder(_) | Item::Array(_)));
+                let inode = self.known_item(open.inode, &entry.name, entry.item);
                 more = each(DirEntry { inode, kind: Kind::Folder, name: &entry.name, next: entry.next });
                 more
             })?;
@@ -181,9 +210,8 @@ impl Fs {
         let mut extras = vec![(".", open.inode), ("..", UNKNOWN)];
         if open.inode == ROOT {
             extras.push((".afbfs", SPECIAL));
-            extras.extend(
-                self.catalog.named().map(|(name, _)| (name, self.nodes.known_folder(ROOT, name).unwrap_or(UNKNOWN))),
-            );
+            let named = self.catalog.named();
+            extras.extend(named.map(|(name, origin)| (name, self.known_item(ROOT, name, Item::Array(origin)))));
         }
         let ours = EXTRAS..=EXTRAS + extras.len() as u64;
         let done = if ours.contains(&position) { position - EXTRAS } else { 0 };
@@ -193,6 +221,11 @@ impl Fs {
             }
         }
         Ok(())
+    }
+
+    /// The number of a folder that the source shows under a name, if the kernel knows it.
+    fn known_item(&self, parent: u64, name: &str, item: Item) -> u64 {
+        self.nodes.known_folder(parent, name, &Folder::of_item(item)).unwrap_or(UNKNOWN)
     }
 
     /// Closes a folder.

@@ -1,19 +1,24 @@
 //! Names in folders.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::facts::Fact;
-use super::nodes::{SPECIAL, Special};
-use super::{Attr, Folder, Fs, Leaf, Node, Place, Step, count, error_text};
-use crate::catalog::{Item, Origin, Problem};
+use super::nodes::SPECIAL;
+use super::{Attr, Folder, Fs, Leaf, Node, Place, Special, Step, Views, count, error_text};
+use crate::catalog::Problem;
 use crate::form;
 use crate::name;
 
 /// What a name in a folder of views is.
 enum Child {
-    Folder(Folder),
+    /// Another folder of the same tree.
+    Beside(Place),
+    /// A tree of its own, one step further.
+    Below(Step),
+    /// A file.
     Leaf(Leaf),
 }
 
@@ -27,40 +32,35 @@ impl Fs {
         let Node::Folder(folder) = self.node(parent)? else { return Err(Errno::NOTDIR) };
         // The tree shows no name that is not UTF-8: such names are escaped.
         let name = name.to_str().ok_or(Errno::NOENT)?;
-        match &*folder {
+        match &folder {
             Folder::Source(path) => {
                 if parent == super::ROOT && name == ".afbfs" {
                     return self.attr_of_folder(SPECIAL, &Folder::Special);
                 }
-                let folder = match self.catalog.lookup(path, name).ok_or(Errno::NOENT)? {
-                    Item::Folder(path) => Folder::Source(path),
-                    Item::Array(origin) => Folder::Views { origin, steps: Vec::new(), place: Place::Top },
-                };
-                self.enter(parent, name, folder)
+                let item = self.catalog.lookup(path, name).ok_or(Errno::NOENT)?;
+                self.enter(parent, name, Folder::of_item(item))
             }
+            Folder::Group(group) => match self.catalog.lookup_in_group(group, name) {
+                Some(item) => self.enter(parent, name, Folder::of_item(item)),
+                None => Err(Errno::NOENT),
+            },
             Folder::Special => {
                 let special = Special::ALL.into_iter().find(|special| special.name() == name);
                 self.attr_of_special(special.ok_or(Errno::NOENT)?)
             }
-            Folder::Views { origin, steps, place } => self.lookup_view(parent, origin, steps, *place, name),
+            Folder::Views(views, place) => self.lookup_view(parent, views, *place, name),
         }
     }
 
     /// Takes a reference to a folder, if its attributes can be had.
     fn enter(&self, parent: u64, name: &str, folder: Folder) -> Result<Attr, Errno> {
         let mut attr = self.attr_of_folder(0, &folder)?;
-        attr.inode = self.nodes.folder(parent, name, folder);
+        attr.inode = self.nodes.folder(parent, name, &folder);
         Ok(attr)
     }
 
-    fn lookup_view(
-        &self,
-        parent: u64,
-        origin: &Origin,
-        steps: &[Step],
-        place: Place,
-        name: &str,
-    ) -> Result<Attr, Errno> {
+    fn lookup_view(&self, parent: u64, views: &Arc<Views>, place: Place, name: &str) -> Result<Attr, Errno> {
+        let Views { origin, steps } = &**views;
         let (tree, described) = match self.tree(origin, steps) {
             Ok(found) => found,
             Err(Problem::Errno(error)) => return Err(error),
@@ -73,17 +73,15 @@ impl Fs {
                 return Ok(Attr::of_text(self.nodes.error(origin), len as u64, &stat));
             }
         };
-        let views = |steps: Vec<Step>, place| Child::Folder(Folder::Views { origin: origin.clone(), steps, place });
-        let with = |step: Step| steps.iter().cloned().chain([step]).collect::<Vec<Step>>();
         let child = match place {
             Place::Top => match name {
-                "T" => views(with(Step::Transpose), Place::Top),
-                "field" if !tree.dtype.part_names().is_empty() => views(steps.to_vec(), Place::Fields),
-                "axis" if tree.selection.ndim() >= 1 => views(steps.to_vec(), Place::Axes),
-                "row" if tree.selection.ndim() >= 1 => views(steps.to_vec(), Place::Axis(0)),
-                "col" if tree.selection.ndim() >= 2 => views(steps.to_vec(), Place::Axis(1)),
-                "range" => views(steps.to_vec(), Place::Range),
-                "slice" => views(steps.to_vec(), Place::Slice),
+                "T" => Child::Below(Step::Transpose),
+                "field" if !tree.dtype.part_names().is_empty() => Child::Beside(Place::Fields),
+                "axis" if tree.selection.ndim() >= 1 => Child::Beside(Place::Axes),
+                "row" if tree.selection.ndim() >= 1 => Child::Beside(Place::Row),
+                "col" if tree.selection.ndim() >= 2 => Child::Beside(Place::Col),
+                "range" => Child::Beside(Place::Range),
+                "slice" => Child::Beside(Place::Slice),
                 _ => match Fact::named(name) {
                     Some(fact) => Child::Leaf(Leaf::Fact(fact)),
                     None if split_form(name)? == "data" => Child::Leaf(Leaf::Data),
@@ -91,10 +89,18 @@ impl Fs {
                 },
             },
             Place::Axes => {
-                let axis = name::axis(name, tree.selection.ndim()).ok_or(Errno::NOENT)?;
-                views(steps.to_vec(), Place::Axis(axis))
+                let place = match name::axis(name, tree.selection.ndim()) {
+                    Some(axis) => Place::Axis(axis),
+                    None => {
+                        let real = name::unescape(name).ok_or(Errno::NOENT)?;
+                        let named = tree.dims.iter().position(|dim| !dim.is_empty() && dim.as_bytes() == &*real);
+                        Place::Named(named.ok_or(Errno::NOENT)?)
+                    }
+                };
+                Child::Beside(place)
             }
-            Place::Axis(axis) => {
+            Place::Row | Place::Col | Place::Axis(_) | Place::Named(_) => {
+                let axis = place.axis().ok_or(Errno::NOENT)?;
                 let &length = tree.selection.shape().get(axis).ok_or(Errno::NOENT)?;
                 let pick = name::pick(split_form(name)?, length).ok_or(Errno::NOENT)?;
                 Child::Leaf(tree.on_axis(axis, pick))
@@ -110,16 +116,21 @@ impl Fs {
             Place::Fields => {
                 let real = name::unescape(name).ok_or(Errno::NOENT)?;
                 let real = std::str::from_utf8(&real).map_err(|_| Errno::NOENT)?;
-                views(with(Step::Field(real.into())), Place::Top)
+                Child::Below(Step::Field(real.into()))
             }
         };
         match child {
-            Child::Folder(folder) => {
+            Child::Beside(place) => {
+                let mut attr = self.attr_of_folder(0, &Folder::Views(views.clone(), place))?;
+                attr.inode = self.nodes.beside(parent, place).ok_or(Errno::STALE)?;
+                Ok(attr)
+            }
+            Child::Below(step) => {
+                let steps: Vec<Step> = steps.iter().cloned().chain([step]).collect();
                 // Whether the steps are possible is known only by taking them.
-                if let Folder::Views { steps, .. } = &folder {
-                    super::Tree::new(tree.description.clone(), steps)?;
-                }
-                self.enter(parent, name, folder)
+                super::Tree::new(tree.description.clone(), &steps)?;
+                let below = Arc::new(Views { origin: origin.clone(), steps });
+                self.enter(parent, name, Folder::Views(below, Place::Top))
             }
             Child::Leaf(leaf) => {
                 let (tree, leaf) = self.canonical(tree, leaf)?;
@@ -128,6 +139,12 @@ impl Fs {
                 Ok(attr)
             }
         }
+    }
+
+    /// A name of a folder that the kernel should forget, now that it knows this one: of the names that have an entry of their
+    /// own here, only so many that were last looked up are left to its memory.
+    pub fn outdated_by(&self, inode: u64, parent: u64, name: &OsStr) -> Option<(u64, Box<str>)> {
+        if self.nodes.has_own_entry(inode) { self.nodes.remember(parent, name.to_str()?) } else { None }
     }
 
     /// Drops references that lookups took.

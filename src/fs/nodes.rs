@@ -1,19 +1,26 @@
 //! Inodes: which number stands for which file or folder, for as long as the kernel remembers it.
 //!
 //! Numbers are never used twice. A folder has one for each path; a slice file has one for each canonical view
-//! of its array, whatever path led to it. The files of a tree that can be counted (`data`, the facts, and every
-//! index of every axis) have consecutive numbers, so that a million of them cost one entry; only slices and
-//! ranges have entries of their own. Each entry counts the kernel's references and goes with the last.
+//! of its array, whatever path led to it. What can be counted has consecutive numbers and costs one entry: the files of a
+//! tree (`data`, the facts, every index of every axis), and the folders beside each other in a folder of views (`row`, `slice`,
+//! `axis/3`). Only slices and ranges have entries of their own. Each entry counts the kernel's references and goes
+//! with the last.
+//!
+//! *Memory.* An entry is found by a digest of what it stands for, not by that itself, and a tree is remembered by how it
+//! is found, not by what was found there: some hundred bytes each, so that ten thousand arrays in use are a few MiB. Slices and
+//! ranges without end are bounded by having the kernel forget them: of the names that it looked up, only the last
+//! [`REMEMBERED`] are left to it ([`Nodes::remember`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::tree::{Leaf, Step, Tree};
-use crate::catalog::Origin;
-use crate::dtype::DType;
-use crate::layout::Selection;
-use crate::store::lock;
+use crate::catalog::{Description, Group, Item, Origin};
+use crate::layout::MAX_NDIM;
+use crate::store::{FileId, lock};
 
 /// The root folder's number.
 pub const ROOT: u64 = 1;
@@ -21,23 +28,40 @@ pub const ROOT: u64 = 1;
 pub(super) const SPECIAL: u64 = 2;
 /// The first number that is given out.
 const FIRST: u64 = 16;
+/// So many names of slices and ranges, those last looked up, are left to the kernel's memory.
+const REMEMBERED: usize = 4096;
 
 /// A folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Folder {
     /// A folder of the source, by its path below it.
-    Source(PathBuf),
-    /// A folder of views.
-    Views {
-        /// The array.
-        origin: Origin,
-        /// The tree in which it lies.
-        steps: Vec<Step>,
-        /// Its place in the tree.
-        place: Place,
-    },
+    Source(Arc<PathBuf>),
+    /// A container of arrays, or a group in it.
+    Group(Arc<Group>),
+    /// A folder of views, and its place among those that belong to one tree.
+    Views(Arc<Views>, Place),
     /// `.afbfs`
     Special,
+}
+
+impl Folder {
+    /// The folder that a name in the source stands for.
+    pub(super) fn of_item(item: Item) -> Folder {
+        match item {
+            Item::Folder(path) => Folder::Source(Arc::new(path)),
+            Item::Group(group) => Folder::Group(Arc::new(group)),
+            Item::Array(origin) => Folder::Views(Arc::new(Views { origin, steps: Vec::new() }), Place::Top),
+        }
+    }
+}
+
+/// A tree of views, by how it is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Views {
+    /// The array.
+    pub(super) origin: Origin,
+    /// What leads from the array to the tree.
+    pub(super) steps: Vec<Step>,
 }
 
 /// A folder's place in a tree of views.
@@ -47,14 +71,66 @@ pub(super) enum Place {
     Top,
     /// `axis`: a folder for each axis.
     Axes,
-    /// `row`, `col`, `axis/K`: a file for each index of an axis.
-    Axis(usize),
     /// `range`
     Range,
     /// `slice`
     Slice,
     /// `field`: a folder for each part of an element.
     Fields,
+    /// `axis/NAME`: the same as `axis/K`, under the axis's name.
+    Named(usize),
+    /// `row`: a file for each index of the first axis.
+    Row,
+    /// `col`: the same of the second axis.
+    Col,
+    /// `axis/K`: the same of any axis.
+    Axis(usize),
+}
+
+impl Place {
+    /// Its number among the folders of a tree.
+    fn number(self) -> u64 {
+        match self {
+            Place::Top => 0,
+            Place::Axes => 1,
+            Place::Range => 2,
+            Place::Slice => 3,
+            Place::Fields => 4,
+            Place::Row => 5,
+            Place::Col => 6,
+            Place::Axis(axis) => 7 + axis as u64,
+            Place::Named(axis) => 7 + (MAX_NDIM + axis) as u64,
+        }
+    }
+
+    /// How many folders a tree has at most.
+    const COUNT: u64 = 7 + 2 * MAX_NDIM as u64;
+
+    fn of_number(number: u64) -> Option<Place> {
+        match number {
+            0 => Some(Place::Top),
+            1 => Some(Place::Axes),
+            2 => Some(Place::Range),
+            3 => Some(Place::Slice),
+            4 => Some(Place::Fields),
+            5 => Some(Place::Row),
+            6 => Some(Place::Col),
+            _ => match number as usize - 7 {
+                axis if axis < MAX_NDIM => Some(Place::Axis(axis)),
+                axis => (number < Place::COUNT).then(|| Place::Named(axis - MAX_NDIM)),
+            },
+        }
+    }
+
+    /// The axis whose indices it holds, if it is such a folder.
+    pub(super) fn axis(self) -> Option<usize> {
+        match self {
+            Place::Row => Some(0),
+            Place::Col => Some(1),
+            Place::Axis(axis) | Place::Named(axis) => Some(axis),
+            Place::Top | Place::Axes | Place::Range | Place::Slice | Place::Fields => None,
+        }
+    }
 }
 
 /// A file under `.afbfs`.
@@ -89,171 +165,251 @@ impl Special {
 
 /// What a number stands for.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+pub(super) enum Found {
     /// A folder.
-    Folder(Arc<Folder>),
+    Folder(Folder),
     /// A file in a tree of views.
-    Leaf(Arc<Tree>, Leaf),
+    Leaf(Arc<Known>, Which),
     /// The file `error` of an array that cannot be served.
-    Error(Origin),
+    Error(Arc<Origin>),
     /// A file under `.afbfs`.
     Special(Special),
 }
 
-/// What an entry is found by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Folder(u64, Box<str>),
-    /// A tree is what it shows, whichever steps led to it.
-    Tree(Origin, Selection, DType),
-    Leaf(Origin, Option<Selection>, Leaf),
-    Error(Origin),
+/// Which file of a tree.
+#[derive(Clone, Debug)]
+pub(super) enum Which {
+    /// That of this number ([`Tree::leaf`]).
+    Number(u64),
+    /// This one, which has no number.
+    Own(Arc<Leaf>),
 }
+
+/// A tree that the kernel has files of: how it is found, and how it is told whether it is still the same.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) views: Arc<Views>,
+    id: FileId,
+    array: Digest,
+    /// How many numbers it has.
+    files: u64,
+}
+
+/// A hash that no two things of one process share: 128 bits, keyed anew in each process.
+type Digest = [u64; 2];
 
 #[derive(Debug)]
 struct Slot {
-    entry: Entry,
-    key: Key,
+    key: Digest,
     references: u64,
+    entry: Entry,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Folder(Arc<Folder>),
-    Tree(Arc<Tree>),
-    Leaf(Arc<Tree>, Leaf),
-    Error(Origin),
+    Folder(Arc<PathBuf>),
+    Group(Arc<Group>),
+    /// The folders of a tree.
+    Views(Arc<Views>),
+    /// The numbered files of a tree.
+    Tree(Arc<Known>),
+    /// A file without a number, and its tree.
+    Leaf(Arc<(Arc<Known>, Arc<Leaf>)>),
+    Error(Arc<Origin>),
+}
+
+impl Entry {
+    /// How many numbers it has.
+    fn numbers(&self) -> u64 {
+        match self {
+            Entry::Views(_) => Place::COUNT,
+            Entry::Tree(known) => known.files,
+            Entry::Folder(_) | Entry::Group(_) | Entry::Leaf(_) | Entry::Error(_) => 1,
+        }
+    }
 }
 
 /// All inodes that the kernel knows.
 #[derive(Debug)]
 pub(super) struct Nodes {
+    hashers: [RandomState; 2],
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     next: u64,
-    /// By number; a tree's entry stands at the first of its numbers.
+    /// By number; an entry stands at the first of its numbers.
     slots: BTreeMap<u64, Slot>,
-    numbers: HashMap<Key, u64>,
+    numbers: HashMap<Digest, u64>,
+    /// Names of slices and ranges, as they were looked up: the folder's number and the name.
+    names: VecDeque<(u64, Box<str>)>,
 }
 
 impl Default for Nodes {
     fn default() -> Nodes {
-        Nodes { inner: Mutex::new(Inner { next: FIRST, slots: BTreeMap::new(), numbers: HashMap::new() }) }
+        let inner = Inner { next: FIRST, slots: BTreeMap::new(), numbers: HashMap::new(), names: VecDeque::new() };
+        Nodes { hashers: [RandomState::new(), RandomState::new()], inner: Mutex::new(inner) }
     }
 }
 
 impl Inner {
-    fn insert(&mut self, key: Key, entry: Entry, numbers: u64) -> u64 {
-        let number = self.next;
-        // 2^64 numbers at 2^48 a tree last for 65 536 of the largest trees; real ones, for ever.
-        self.next += numbers;
-        self.numbers.insert(key.clone(), number);
-        self.slots.insert(number, Slot { entry, key, references: 0 });
-        number
-    }
-
-    /// The entry of a key, if what it stands for is still `same`; otherwise a new one takes its name.
-    fn intern(&mut self, key: Key, same: impl Fn(&Entry) -> bool, make: impl FnOnce() -> (Entry, u64)) -> u64 {
+    /// Takes references to the entry of a key, which is made if there is none, and gives its first number.
+    fn refer(&mut self, key: Digest, make: impl FnOnce() -> Entry) -> u64 {
         if let Some(&number) = self.numbers.get(&key)
-            && self.slots.get(&number).is_some_and(|slot| same(&slot.entry))
+            && let Some(slot) = self.slots.get_mut(&number)
         {
+            slot.references += 1;
             return number;
         }
-        let (entry, numbers) = make();
-        self.insert(key, entry, numbers)
-    }
-
-    fn refer(&mut self, start: u64) {
-        if let Some(slot) = self.slots.get_mut(&start) {
-            slot.references += 1;
-        }
+        let (number, entry) = (self.next, make());
+        // 2^64 numbers at 2^48 a tree last for 65 536 of the largest trees; real ones, for ever.
+        self.next += entry.numbers();
+        self.numbers.insert(key, number);
+        self.slots.insert(number, Slot { key, references: 1, entry });
+        number
     }
 
     /// The entry in whose numbers a number lies.
     fn find(&self, number: u64) -> Option<(u64, &Slot)> {
         let (&start, slot) = self.slots.range(..=number).next_back()?;
-        let len = if let Entry::Tree(tree) = &slot.entry { tree.files() } else { 1 };
-        (number - start < len).then_some((start, slot))
+        (number - start < slot.entry.numbers()).then_some((start, slot))
     }
 }
 
-/// Whether two trees show the same array of the same file.
-fn same_array(a: &Tree, b: &Tree) -> bool {
-    Arc::ptr_eq(&a.description, &b.description)
-        || (a.description.id == b.description.id && a.description.array == b.description.array)
-}
-
 impl Nodes {
+    fn digest(&self, what: &impl Hash) -> Digest {
+        self.hashers.each_ref().map(|state| state.hash_one(what))
+    }
+
     /// What a number stands for.
-    pub(super) fn get(&self, number: u64) -> Option<Node> {
+    pub(super) fn get(&self, number: u64) -> Option<Found> {
         if number == ROOT {
-            return Some(Node::Folder(Arc::new(Folder::Source(PathBuf::new()))));
+            return Some(Found::Folder(Folder::Source(Arc::default())));
         }
         if number == SPECIAL {
-            return Some(Node::Folder(Arc::new(Folder::Special)));
+            return Some(Found::Folder(Folder::Special));
         }
         if let Some(&special) = Special::ALL.iter().find(|special| special.number() == number) {
-            return Some(Node::Special(special));
+            return Some(Found::Special(special));
         }
         let inner = lock(&self.inner);
         let (start, slot) = inner.find(number)?;
         Some(match &slot.entry {
-            Entry::Folder(folder) => Node::Folder(folder.clone()),
-            Entry::Tree(tree) => Node::Leaf(tree.clone(), tree.leaf(number - start)?),
-            Entry::Leaf(tree, leaf) => Node::Leaf(tree.clone(), leaf.clone()),
-            Entry::Error(origin) => Node::Error(origin.clone()),
+            Entry::Folder(path) => Found::Folder(Folder::Source(path.clone())),
+            Entry::Group(group) => Found::Folder(Folder::Group(group.clone())),
+            Entry::Views(views) => Found::Folder(Folder::Views(views.clone(), Place::of_number(number - start)?)),
+            Entry::Tree(known) => Found::Leaf(known.clone(), Which::Number(number - start)),
+            Entry::Leaf(leaf) => Found::Leaf(leaf.0.clone(), Which::Own(leaf.1.clone())),
+            Entry::Error(origin) => Found::Error(origin.clone()),
         })
     }
 
-    /// Takes a reference to the folder `name` of a folder, and gives its number.
-    pub(super) fn folder(&self, parent: u64, name: &str, folder: Folder) -> u64 {
-        let mut inner = lock(&self.inner);
-        let same = |entry: &Entry| matches!(entry, Entry::Folder(known) if **known == folder);
-        let make = || (Entry::Folder(Arc::new(folder.clone())), 1);
-        let number = inner.intern(Key::Folder(parent, name.into()), same, make);
-        inner.refer(number);
-        number
+    fn key_of_folder(&self, parent: u64, name: &str, folder: &Folder) -> Digest {
+        match folder {
+            Folder::Source(path) => self.digest(&("source", parent, name, path)),
+            Folder::Group(group) => self.digest(&("group", parent, name, group)),
+            Folder::Views(views, _) => self.digest(&("views", parent, name, views)),
+            Folder::Special => self.digest(&"special"),
+        }
     }
 
-    /// The number of the folder `name` of a folder, if the kernel knows it.
-    pub(super) fn known_folder(&self, parent: u64, name: &str) -> Option<u64> {
-        lock(&self.inner).numbers.get(&Key::Folder(parent, name.into())).copied()
+    /// Takes a reference to a folder, and gives its number. `parent` and `name` are those of the folder itself, or, for
+    /// the folders within a tree of views, of the tree's.
+    pub(super) fn folder(&self, parent: u64, name: &str, folder: &Folder) -> u64 {
+        let key = self.key_of_folder(parent, name, folder);
+        let mut inner = lock(&self.inner);
+        match folder {
+            Folder::Source(path) => inner.refer(key, || Entry::Folder(path.clone())),
+            Folder::Group(group) => inner.refer(key, || Entry::Group(group.clone())),
+            Folder::Views(views, place) => inner.refer(key, || Entry::Views(views.clone())) + place.number(),
+            Folder::Special => SPECIAL,
+        }
+    }
+
+    /// Takes a reference to a folder that belongs to the same tree as `sibling`, a folder with a reference, and gives
+    /// its number.
+    pub(super) fn beside(&self, sibling: u64, place: Place) -> Option<u64> {
+        let mut inner = lock(&self.inner);
+        let (start, _) = inner.find(sibling)?;
+        inner.slots.get_mut(&start)?.references += 1;
+        Some(start + place.number())
+    }
+
+    /// The number of a folder that belongs to the same tree as `sibling`.
+    pub(super) fn number_beside(&self, sibling: u64, place: Place) -> Option<u64> {
+        lock(&self.inner).find(sibling).map(|(start, _)| start + place.number())
+    }
+
+    /// The number of a folder, if the kernel knows it or another one of its tree.
+    pub(super) fn known_folder(&self, parent: u64, name: &str, folder: &Folder) -> Option<u64> {
+        let key = self.key_of_folder(parent, name, folder);
+        lock(&self.inner).numbers.get(&key).copied()
+    }
+
+    fn digest_of_array(&self, description: &Description) -> Digest {
+        let array = &description.array;
+        self.digest(&(&array.dtype, &array.grid))
+    }
+
+    /// Whether a tree that was found anew is still the one that the kernel knows.
+    pub(super) fn is_same(&self, known: &Known, description: &Description) -> bool {
+        known.id == description.id && known.array == self.digest_of_array(description)
+    }
+
+    fn known(&self, tree: &Tree) -> Known {
+        let description = &tree.description;
+        let views = Views { origin: description.origin.clone(), steps: tree.steps.clone() };
+        let array = self.digest_of_array(description);
+        Known { views: Arc::new(views), id: description.id, array, files: tree.files() }
+    }
+
+    /// The key of a tree, which is what it shows, whichever steps led to it.
+    fn key_of_tree(&self, tree: &Tree) -> Digest {
+        let description = &tree.description;
+        let array = (&description.origin, description.id, self.digest_of_array(description));
+        self.digest(&("tree", array, &tree.selection, &tree.dtype))
     }
 
     /// Takes a reference to a tree, and gives the first of its numbers.
-    pub(super) fn tree(&self, tree: &Arc<Tree>) -> u64 {
-        let mut inner = lock(&self.inner);
-        let start = intern_tree(&mut inner, tree);
-        inner.refer(start);
-        start
+    pub(super) fn tree(&self, tree: &Tree) -> u64 {
+        let key = self.key_of_tree(tree);
+        lock(&self.inner).refer(key, || Entry::Tree(Arc::new(self.known(tree))))
     }
 
     /// Takes a reference to a file of a tree, and gives its number.
-    pub(super) fn leaf(&self, tree: &Arc<Tree>, leaf: &Leaf) -> u64 {
-        let mut inner = lock(&self.inner);
+    pub(super) fn leaf(&self, tree: &Tree, leaf: &Leaf) -> u64 {
         if let Some(offset) = tree.number(leaf) {
-            let start = intern_tree(&mut inner, tree);
-            inner.refer(start);
-            return start + offset;
+            return self.tree(tree) + offset;
         }
-        // A slice is its selection of the array, whichever tree it was named in; a range is counted in its tree.
-        let counted = (!matches!(leaf, Leaf::Slice(_))).then(|| tree.selection.clone());
-        let key = Key::Leaf(tree.description.origin.clone(), counted, leaf.clone());
-        let same = |entry: &Entry| matches!(entry, Entry::Leaf(known, _) if same_array(known, tree));
-        let number = inner.intern(key, same, || (Entry::Leaf(tree.clone(), leaf.clone()), 1));
-        inner.refer(number);
-        number
+        let key = match leaf {
+            // A slice is its selection of the array, whichever tree it was named in; a range is counted in its tree.
+            Leaf::Slice(selection) => {
+                let description = &tree.description;
+                let array = (&description.origin, description.id, self.digest_of_array(description));
+                self.digest(&("slice", array, selection, &tree.dtype))
+            }
+            _ => self.digest(&("leaf", self.key_of_tree(tree), leaf)),
+        };
+        lock(&self.inner).refer(key, || Entry::Leaf(Arc::new((Arc::new(self.known(tree)), Arc::new(leaf.clone())))))
     }
 
     /// Takes a reference to the file `error` of an array, and gives its number.
     pub(super) fn error(&self, origin: &Origin) -> u64 {
+        let key = self.digest(&("error", origin));
+        lock(&self.inner).refer(key, || Entry::Error(Arc::new(origin.clone())))
+    }
+
+    /// Whether an inode is a file without a number in its tree.
+    pub(super) fn has_own_entry(&self, number: u64) -> bool {
+        matches!(lock(&self.inner).find(number), Some((_, Slot { entry: Entry::Leaf(_), .. })))
+    }
+
+    /// Notes that a name of a file without a number was looked up, and gives the one that the kernel is to forget for it.
+    pub(super) fn remember(&self, parent: u64, name: &str) -> Option<(u64, Box<str>)> {
         let mut inner = lock(&self.inner);
-        let number = inner.intern(Key::Error(origin.clone()), |_| true, || (Entry::Error(origin.clone()), 1));
-        inner.refer(number);
-        number
+        inner.names.push_back((parent, name.into()));
+        if inner.names.len() > REMEMBERED { inner.names.pop_front() } else { None }
     }
 
     /// Drops references; with the last, the entry goes.
@@ -264,7 +420,6 @@ impl Nodes {
         slot.references = slot.references.saturating_sub(references);
         if slot.references == 0
             && let Some(slot) = inner.slots.remove(&start)
-            && inner.numbers.get(&slot.key) == Some(&start)
         {
             inner.numbers.remove(&slot.key);
             // Room that many names needed once is given back.
@@ -278,12 +433,6 @@ impl Nodes {
     pub(super) fn len(&self) -> usize {
         lock(&self.inner).slots.len()
     }
-}
-
-fn intern_tree(inner: &mut Inner, tree: &Arc<Tree>) -> u64 {
-    let key = Key::Tree(tree.description.origin.clone(), tree.selection.clone(), tree.dtype.clone());
-    let same = |entry: &Entry| matches!(entry, Entry::Tree(known) if same_array(known, tree));
-    inner.intern(key, same, || (Entry::Tree(tree.clone()), tree.files()))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use super::facts;
 use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
-use crate::catalog::{Problem, Validity};
+use crate::catalog::{Described, Problem, Validity};
 use crate::runs::View;
-use crate::store::{File, Stream, lock};
+use crate::store::{File, Files, Stream, lock};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub(super) struct OpenFile {
     pub(super) inode: u64,
     pub(super) tree: Arc<Tree>,
     pub(super) view: View,
-    /// The pieces of the array; a single file so far.
-    pub(super) files: [Arc<File>; 1],
+    /// Where its bytes lie.
+    pub(super) files: Files,
     /// The bytes of the file among which the view lies.
     pub(super) extent: Range<u64>,
     pub(super) access: Access,
@@ -72,8 +72,12 @@ pub(super) struct OpenFile {
 pub(super) struct Shared {
     /// After a truncation: how far the file was truncated and written again since, in bytes.
     pub(super) written_end: Mutex<Option<u64>>,
-    /// The array file.
+    /// The tree in which the view lies.
+    tree: Arc<Tree>,
+    /// The array file: the one that is described.
     pub(super) file: Arc<File>,
+    /// Where the array's bytes lie.
+    pub(super) files: Files,
     /// Whether the view is the whole file.
     whole: bool,
 }
@@ -93,10 +97,19 @@ struct OpenInode {
 
 impl Inodes {
     /// Counts a handle in. Whether the view is the whole file is asked of the first handle, and then holds for all.
-    fn enter(&self, inode: u64, write: bool, file: &Arc<File>, whole: impl FnOnce() -> bool) -> Arc<Shared> {
+    fn enter(
+        &self,
+        inode: u64,
+        write: bool,
+        tree: &Arc<Tree>,
+        file: &Arc<File>,
+        whole: impl FnOnce() -> bool,
+    ) -> Arc<Shared> {
         let mut open = lock(&self.open);
         let state = open.entry(inode).or_insert_with(|| {
-            let shared = Shared { written_end: Mutex::new(None), file: file.clone(), whole: whole() };
+            let files = tree.description.files(file);
+            let (tree, file) = (tree.clone(), file.clone());
+            let shared = Shared { written_end: Mutex::new(None), tree, file, files, whole: whole() };
             OpenInode { handles: 0, writers: 0, shared: Arc::new(shared) }
         });
         state.handles += 1;
@@ -122,6 +135,11 @@ impl Inodes {
         lock(&self.open).get(&inode).filter(|state| state.writers > 0).map(|state| state.shared.clone())
     }
 
+    /// The tree of an open inode.
+    pub(super) fn tree(&self, inode: u64) -> Option<Arc<Tree>> {
+        lock(&self.open).get(&inode).map(|state| state.shared.tree.clone())
+    }
+
     /// The array file of an open inode.
     pub(super) fn file(&self, inode: u64) -> Option<Arc<File>> {
         lock(&self.open).get(&inode).map(|state| state.shared.file.clone())
@@ -139,11 +157,11 @@ impl Fs {
         let text = |content: String| Handle::Text(content.into_bytes().into_boxed_slice());
         let handle = match self.node(inode)? {
             Node::Folder(_) => return Err(Errno::ISDIR),
-            Node::Leaf(tree, leaf) if !matches!(leaf, Leaf::Fact(_)) => {
-                return self.open_view(inode, tree, &leaf, access);
+            Node::Leaf(tree, leaf, described) if !matches!(leaf, Leaf::Fact(_)) => {
+                return self.open_view(inode, tree, &leaf, described.ok_or(Errno::STALE)?, access);
             }
             _ if access.write => return Err(if self.settings.read_only { Errno::ROFS } else { Errno::ACCESS }),
-            Node::Leaf(tree, leaf) => {
+            Node::Leaf(tree, leaf, _) => {
                 let Leaf::Fact(fact) = leaf else { return Err(Errno::INVAL) };
                 text(facts::content(&self.catalog, &tree, fact, self.settings.read_only))
             }
@@ -157,25 +175,26 @@ impl Fs {
         Ok(Opened { handle: self.handles.insert(handle), flush: false, path: Path::Direct })
     }
 
-    fn open_view(&self, inode: u64, tree: Arc<Tree>, leaf: &Leaf, access: Access) -> Result<Opened, Errno> {
-        let described = match self.catalog.describe(&tree.description.origin) {
-            Ok(described) => described,
-            Err(Problem::Errno(error)) => return Err(error),
-            Err(Problem::Refused(_)) => return Err(Errno::STALE),
-        };
-        let now = &described.description;
-        if now.id != tree.description.id || now.array != tree.description.array {
-            return Err(Errno::STALE);
-        }
+    fn open_view(
+        &self,
+        inode: u64,
+        tree: Arc<Tree>,
+        leaf: &Leaf,
+        described: Described,
+        access: Access,
+    ) -> Result<Opened, Errno> {
         if access.write {
             if self.settings.read_only {
+                return Err(Errno::ROFS);
+            }
+            if tree.description.array.read_only.is_some() {
                 return Err(Errno::ROFS);
             }
             described.file.writable()?;
         }
         let view = tree.view(leaf);
         let mut runs = view.runs(0..view.len());
-        let extent = match (runs.next(), runs.next(), now.array.grid.single()) {
+        let extent = match (runs.next(), runs.next(), tree.description.array.grid.single()) {
             (Some(run), None, Some(_)) => run.reach(),
             (_, _, Some(whole)) => tree.selection_of(leaf).place(whole).extent(),
             (_, _, None) => 0..u64::MAX,
@@ -183,20 +202,22 @@ impl Fs {
         let whole = || {
             let len = view.len();
             let regular = crate::catalog::is_regular(&described.stat);
-            regular && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
+            let alone = matches!(tree.description.array.files, crate::format::Files::Itself);
+            regular && alone && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
         };
-        let shared = self.inodes.enter(inode, access.write, &described.file, whole);
+        let shared = self.inodes.enter(inode, access.write, &tree, &described.file, whole);
         let path = match self.settings.cache {
             Cache::Pages if shared.whole => Path::Whole,
             Cache::Pages if !access.write => Path::Cached,
             Cache::Pages | Cache::None => Path::Direct,
         };
-        let error_seen = AtomicU64::new(described.file.error_mark());
+        let files = shared.files.clone();
+        let error_seen = AtomicU64::new(files.error_mark());
         let file = OpenFile {
             inode,
             tree,
             view,
-            files: [described.file],
+            files,
             extent,
             access,
             shared,
@@ -222,7 +243,7 @@ impl Fs {
         let Some(handle) = self.handles.remove(handle) else { return };
         let Handle::File(file) = &*handle else { return };
         if file.unflushed.load(Ordering::Acquire)
-            && let Err(error) = file.files[0].touch()
+            && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }

@@ -5,19 +5,23 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::facts;
-use super::nodes::Special;
-use super::{Fs, Tree};
-use crate::catalog::{Catalog, Problem};
+use super::{Fs, Special, Tree};
+use crate::catalog::{Catalog, Origin, Problem};
 
 /// Calls `each` with the entry of every array of a catalog, and of every file that looked like one and is not served.
 pub fn walk_arrays(catalog: &Catalog, read_only: bool, each: &mut dyn FnMut(Value)) {
-    catalog.walk(&mut |_, origin| {
+    catalog.walk(&mut |path, origin| {
         let refused = |reason: &str| {
-            json!({
+            let mut entry = json!({
                 "file": facts::shown_file(catalog, &origin),
                 "format": catalog.format_of(&origin),
                 "error": reason,
-            })
+            });
+            // Of a container it may be one array among many.
+            if matches!(origin, Origin::Member(..)) {
+                entry["path"] = json!(path);
+            }
+            entry
         };
         let entry = match catalog.describe(&origin) {
             Ok(described) => match Tree::new(described.description, &[]) {

@@ -49,6 +49,8 @@ pub(super) struct Tree {
     pub(super) selection: Selection,
     /// Type of its elements.
     pub(super) dtype: DType,
+    /// The names of its axes; empty where there is none.
+    pub(super) dims: Vec<String>,
     /// Number of the first file of each axis; empty where they are not numbered.
     axes: Vec<u64>,
     files: u64,
@@ -63,18 +65,24 @@ impl Tree {
         let array = &description.array;
         let mut selection = Selection::whole(array.grid.shape(), array.grid.itemsize());
         let mut dtype = array.dtype.clone();
+        let mut dims = array.dims.clone();
+        dims.resize(selection.ndim(), String::new());
         let mut canonical: Vec<Step> = Vec::new();
         let mut last = None;
         for step in steps {
             match step {
                 Step::Transpose if last == Some(&Step::Transpose) => return Err(Errno::LOOP),
-                Step::Transpose => selection = selection.transpose(),
+                Step::Transpose => {
+                    selection = selection.transpose();
+                    dims.reverse();
+                }
                 Step::Field(name) => {
                     let part = dtype.part(name).ok_or(Errno::NOENT)?;
                     selection = selection
                         .part(part.offset, &part.shape, part.dtype.itemsize())
                         .map_err(|_| Errno::NAMETOOLONG)?;
                     dtype = part.dtype;
+                    dims.resize(selection.ndim(), String::new());
                 }
             }
             // With fewer than two axes there is nothing to transpose: the same files.
@@ -93,7 +101,7 @@ impl Tree {
             axes.clear();
             next = Fact::ALL.len() as u64 + 1;
         }
-        Ok(Tree { description, steps: canonical, selection, dtype, axes, files: next })
+        Ok(Tree { description, steps: canonical, selection, dtype, dims, axes, files: next })
     }
 
     /// Number of files with a number of their own.

@@ -78,32 +78,48 @@ const PATIENCE: usize = 100;
 /// A write, to be tried again.
 pub(super) type Write = dyn Fn(&Fs, Source) -> Result<Written> + Send;
 
-/// Pages that are to be dropped, and the write that waits for it.
-pub(super) struct Job {
-    pub(super) cached: Vec<Cached>,
-    pub(super) then: Option<(Box<Write>, ReplyWrite)>,
+/// What is done beside the event loops, since it may wait for them.
+pub(super) enum Job {
+    /// Pages are dropped.
+    Drop(Vec<Cached>),
+    /// Pages are dropped, and then the write is done that waits for it.
+    Write(Vec<Cached>, Box<Write>, ReplyWrite),
+    /// The kernel forgets a name in a folder.
+    Forget(u64, Box<str>),
 }
 
 fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
-    while let Ok(Job { cached, then }) = jobs.recv() {
-        drop_pages(adapter, notifier, &cached);
-        let Some((write, reply)) = then else { continue };
-        let mut tries = 0;
-        let outcome = loop {
-            tries += 1;
-            let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-            match adapter.call(|fs| write(fs, source)) {
-                Ok(written) if written.is_put_off() => drop_pages(adapter, notifier, &written.cached),
-                outcome => break outcome,
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Drop(cached) => drop_pages(adapter, notifier, &cached),
+            Job::Write(cached, write, reply) => {
+                drop_pages(adapter, notifier, &cached);
+                write_again(adapter, notifier, &write, reply);
             }
-        };
-        match outcome {
-            Ok(written) => {
-                drop_pages(adapter, notifier, &written.cached);
-                reply.written(written.count as u32);
+            Job::Forget(folder, name) => {
+                // What it does not know any more need not be forgotten.
+                let _ = notifier.inval_entry(INodeNo(folder), name.as_ref().as_ref());
             }
-            Err(error) => reply.error(error),
         }
+    }
+}
+
+fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: ReplyWrite) {
+    let mut tries = 0;
+    let outcome = loop {
+        tries += 1;
+        let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
+        match adapter.call(|fs| write(fs, source)) {
+            Ok(written) if written.is_put_off() => drop_pages(adapter, notifier, &written.cached),
+            outcome => break outcome,
+        }
+    };
+    match outcome {
+        Ok(written) => {
+            drop_pages(adapter, notifier, &written.cached);
+            reply.written(written.count as u32);
+        }
+        Err(error) => reply.error(error),
     }
 }
 

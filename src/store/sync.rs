@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result};
 
-use super::{File, sys};
+use super::{File, Files, sys};
 use crate::runs::View;
 
 /// So many ranges are synced one by one. Each such call is a commit of the file system's journal.
 const FEW: usize = 8;
 
-/// Makes the bytes of a window of a view durable, and does not write the rest of the files for it. `extent` are the bytes
-/// among which the view lies, if it lies in one file.
+/// Makes the bytes of a window of a view durable, and does not write the rest of the file for it. `extent` are the bytes
+/// among which the view lies, if it lies in one file. Of an array in many files all are synced that were written.
 ///
 /// A window in few pieces is synced piece by piece. One in many (a column) has the writing of its pages started
 /// for all of them, then waited for, and is then committed by syncing the first of them: that writes the file
@@ -21,21 +21,24 @@ const FEW: usize = 8;
 ///
 /// # Errors
 /// What `msync(2)` answers. The error then sticks to the file.
-pub fn sync(files: &[Arc<File>], view: &View, window: Range<u64>, extent: Range<u64>) -> Result<()> {
-    let ranges = || Ranges { runs: view.runs(window.clone()), current: None, pending: None };
+pub fn sync(files: &Files, view: &View, window: Range<u64>, extent: Range<u64>) -> Result<()> {
+    let file = match files {
+        Files::One(file) => file,
+        Files::Many(pieces) => return pieces.sync(),
+    };
+    let mine = || {
+        let runs = view.runs(window.clone());
+        Ranges { runs, current: None, pending: None }.map(|(_, range)| range)
+    };
     let most = (extent.end - extent.start) / sys::page_size() as u64 / 2;
-    for (number, file) in files.iter().enumerate() {
-        let mine = || ranges().filter(|(piece, _)| *piece as usize == number).map(|(_, range)| range);
-        let outcome = if mine().nth(FEW).is_none() {
-            mine().try_for_each(|range| file.sync_range(range))
-        } else if usize::try_from(most).is_ok_and(|most| mine().nth(most).is_some()) {
-            file.sync_range(extent.clone())
-        } else {
-            file.sync_many(mine)
-        };
-        outcome.inspect_err(|&error| file.record_error(error))?;
-    }
-    Ok(())
+    let outcome = if mine().nth(FEW).is_none() {
+        mine().try_for_each(|range| file.sync_range(range))
+    } else if usize::try_from(most).is_ok_and(|most| mine().nth(most).is_some()) {
+        file.sync_range(extent.clone())
+    } else {
+        file.sync_many(mine)
+    };
+    outcome.inspect_err(|&error| file.record_error(error))
 }
 
 impl File {
@@ -91,6 +94,7 @@ impl File {
 /// The pages of a view, as ranges of bytes of its files; neighbours that touch are one.
 struct Ranges<'a> {
     runs: crate::runs::Runs<'a>,
+    /// A run, and how many of its blocks are done.
     current: Option<(crate::runs::Run, u64)>,
     pending: Option<(u64, Range<u64>)>,
 }
@@ -105,16 +109,16 @@ impl Ranges<'_> {
                 self.current = Some((run, 0));
                 continue;
             };
-            let Some(piece) = run.piece.filter(|_| *done < run.count) else {
+            let Some(piece) = run.piece.filter(|_| *done < run.blocks()) else {
                 self.current = None;
                 continue;
             };
             let (low, high) = if run.stride.unsigned_abs() <= page {
-                *done = run.count;
-                let reach = run.reach();
+                let reach = run.row(*done / run.count).reach();
+                *done += run.count;
                 (reach.start, reach.end)
             } else {
-                let offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(*done as i64));
+                let offset = run.block(*done);
                 *done += 1;
                 (offset, offset + run.length)
             };

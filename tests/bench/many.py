@@ -35,6 +35,9 @@ def listing(lab):
         before = anonymous(mnt.pid)
         ls("short/row")
         seconds = timed(lambda: ls("long/row"))
+        # Each thread has made its buffers once a few listings have been served.
+        for _ in range(3):
+            ls("long/row")
         first, samples, done = anonymous(mnt.pid), [], threading.Event()
 
         def watch():
@@ -50,8 +53,8 @@ def listing(lab):
     if count < 1_000_000:
         raise AssertionError(f"only {count} names were listed")
     clear(folder)
-    lab.table.note(f"ls -f of 1 000 000 rows: {seconds:.2f} s; RssAnon {before:.1f} MiB before, {first:.1f} after the first, {after:.1f} at most in three more")
-    lab.table.at_most("ls -f of a million rows: RssAnon at most in three more / after the first", after / first, 1.05)
+    lab.table.note(f"ls -f of 1 000 000 rows: {seconds:.2f} s; RssAnon {before:.1f} MiB before, {first:.1f} after the fourth, {after:.1f} at most in three more")
+    lab.table.at_most("ls -f of a million rows: RssAnon at most in three more / after the fourth", after / first, 1.05)
 
 
 def clear(folder):
@@ -103,6 +106,10 @@ def opens(lab):
     seconds = 600 if lab.long else 8 if lab.quick else 60
     samples = []
     with lab.mounted(folder) as mnt:
+        # What every array costs, once: after this there is nothing but names that are new.
+        for number in range(10_000):
+            for name in ("row/0", "col/0", "slice/0,::3", "range/0:900"):
+                os.close(os.open(mnt / f"x{number}" / name, os.O_RDONLY))
         start = time.monotonic()
         count = 0
         while time.monotonic() < start + seconds:

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from harness import mounted, needs_root, unavailable
+from harness import eventually, mounted, needs_root, unavailable
 from kernel import Opens, buffers_sent, drop_from_memory, resident_pages
 from oracle import save_random
 
@@ -116,6 +116,30 @@ def test_opening_many_names_and_listing_more_takes_no_memory(source):
         # 8 MiB is 80 bytes for each name opened, and 4 for each one listed.
         assert after_opening - before < 8 * 1024, f"opening took {after_opening - before} kB"
         assert after_listing - after_opening < 8 * 1024, f"listing took {after_listing - after_opening} kB"
+
+
+def test_slices_without_end_take_no_memory(source):
+    np.save(source / "a.npy", np.arange(200.0 * 200).reshape(200, 200))
+    names = [f"{kind}/{first},{second}" if kind == "slice" else f"{kind}/{first * 200 + second}:"
+             for first in range(200) for second in range(0, 200, 2) for kind in ("slice", "range")]
+    with mounted(source) as mnt, mnt.open("a/slice/0,0") as held:
+
+        def visit(names):
+            for name in names:
+                assert (mnt / "a" / name).stat().st_size > 0
+
+        def few():
+            return mnt.stats()["inodes"] < 5000
+
+        visit(names[:8000])
+        eventually(few, "the kernel forgets old names")
+        before = mnt.status("RssAnon")
+        visit(names[8000:])
+        eventually(few, "the kernel forgets old names")
+        assert mnt.status("RssAnon") - before <= 1024
+        # A file that is open is none the worse for it, nor is a name that is used again.
+        assert os.pread(held, 8, 0) == np.float64(0).tobytes()
+        assert mnt.read("a/slice/0,2") == np.float64(2).tobytes()
 
 
 def test_a_listing_holds_each_name_once_and_in_any_pieces(source):

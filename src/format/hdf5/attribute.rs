@@ -19,10 +19,11 @@ use super::storage::Space;
 use super::value::{self, Reader};
 use super::{damaged, kind};
 use crate::format::Refusal;
+use crate::format::header::{Attributes, MAX_ATTRIBUTES};
 use crate::layout::MAX_NDIM;
 
 /// So many attributes of an object are read.
-const MAX_ATTRIBUTES: usize = 1024;
+const MAX_COUNT: usize = 1024;
 
 /// The largest value that is read, in bytes.
 const MAX_VALUE: usize = 64 << 10;
@@ -52,10 +53,10 @@ struct Attribute {
     value: Vec<u8>,
 }
 
-/// What the attributes of an object say: values for everybody, and the names of the axes. What cannot be read, or
-/// shown as JSON, is left out: the elements do not depend on it.
+/// What the attributes of an object say: values for everybody, and the names of the axes. What cannot be read, has no
+/// room, or nothing to stand for it in JSON, is left out: the elements do not depend on it.
 pub(super) fn read(file: &File<'_>, header: &Header) -> (Map<String, Value>, Axes) {
-    let (mut values, mut axes) = (Map::new(), Axes::default());
+    let (mut values, mut axes) = (Attributes::new(MAX_ATTRIBUTES), Axes::default());
     for attribute in attributes(file, header) {
         axes.learn(file, &attribute);
         let Attribute { name, datatype, space, value } = attribute;
@@ -65,10 +66,10 @@ pub(super) fn read(file: &File<'_>, header: &Header) -> (Map<String, Value>, Axe
             Reader::new(file).array(&datatype, &space.shape, &mut Cursor::new(&value, "attribute"))
         };
         if let Some(value) = value {
-            values.insert(name, value);
+            values.insert(&name, value);
         }
     }
-    (values, axes)
+    (values.into_map(), axes)
 }
 
 impl Axes {
@@ -109,9 +110,8 @@ impl Axes {
 /// The attributes of an object that can be read.
 fn attributes(file: &File<'_>, header: &Header) -> Vec<Attribute> {
     let messages = header.messages.iter().filter(|message| message.kind == kind::ATTRIBUTE);
-    let mut found: Vec<Attribute> = (messages.take(MAX_ATTRIBUTES))
-        .filter_map(|message| attribute(file, &message.resolve(file).ok()?).ok())
-        .collect();
+    let mut found: Vec<Attribute> =
+        (messages.take(MAX_COUNT)).filter_map(|message| attribute(file, &message.resolve(file).ok()?).ok()).collect();
     if let Some(message) = header.find(kind::ATTRIBUTE_INFO) {
         let before = found.len();
         // The order in which they were made is kept apart; names are an order, too.
@@ -136,7 +136,7 @@ fn dense(file: &File<'_>, body: &[u8], found: &mut Vec<Attribute>) -> Result<(),
     let (Some(heap), Some(tree)) = (heap, tree) else { return Ok(()) };
     let heap = Heap::open(file, heap)?;
     Tree::open(file, tree, BY_NAME)?.each(file, &mut |record| {
-        if found.len() < MAX_ATTRIBUTES {
+        if found.len() < MAX_COUNT {
             let (id, rest) = record.split_at_checked(8).ok_or_else(|| damaged("an attribute has no id"))?;
             // The flags of the message: a shared one lies in another heap, and only its id is the same.
             let is_shared = rest.first().is_some_and(|flags| flags & 2 != 0);

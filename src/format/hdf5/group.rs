@@ -6,11 +6,14 @@
 //! | compact  | link messages in the object header                                                         |
 //! | dense    | link messages in a fractal heap, their ids in a version 2 B-tree                           |
 
+use std::collections::HashSet;
+
 use super::btree::{self, Tree};
 use super::file::{Cursor, File, text};
 use super::fractal::Heap;
 use super::header::Header;
 use super::{MAX_LINKS, damaged, kind};
+use crate::dtype::literal::excerpt;
 use crate::format::Refusal;
 
 /// The longest name of a link, in bytes. File names have at most 255.
@@ -60,6 +63,10 @@ pub(super) fn links(file: &File<'_>, header: &Header) -> Result<Vec<Link>, Refus
     }
     if let Some(message) = header.find(kind::LINK_INFO) {
         dense(file, &message.body, &mut links)?;
+    }
+    let mut names = HashSet::with_capacity(links.len());
+    if let Some(twice) = links.iter().find(|link| !names.insert(link.name.as_str())) {
+        return Err(damaged(&format!("a group has two links called {}", excerpt(&twice.name))));
     }
     if links.iter().all(|link| link.created.is_some()) {
         links.sort_by_key(|link| link.created);

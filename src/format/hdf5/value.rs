@@ -1,10 +1,11 @@
 //! Values of attributes as JSON: numbers, texts, lists; compounds as objects, complex numbers as pairs.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::datatype::{Class, Datatype, Member};
 use super::file::{Cursor, File, text};
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
+use crate::format::header::float;
 
 const WHAT: &str = "attribute";
 
@@ -150,24 +151,9 @@ fn number(scalar: &Scalar, element: Option<&str>, bytes: &[u8]) -> Option<Value>
     }
 }
 
-/// JSON knows only finite numbers; the others are words.
-fn float(value: f64) -> Value {
-    Number::from_f64(value).map_or_else(|| Value::String(word(value).into()), Value::Number)
-}
-
 /// A float32 with the digits that it has, not those of the float64 that it equals.
 fn single(value: f32) -> Value {
     if value.is_finite() { float(value.to_string().parse().unwrap_or(f64::from(value))) } else { float(value.into()) }
-}
-
-fn word(value: f64) -> &'static str {
-    if value.is_nan() {
-        "NaN"
-    } else if value > 0.0 {
-        "Infinity"
-    } else {
-        "-Infinity"
-    }
 }
 
 /// A float16.

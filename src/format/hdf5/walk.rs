@@ -267,6 +267,7 @@ impl Walk<'_> {
             fill: array.fill.clone(),
             files: array.files.clone(),
             read_only: array.read_only.clone(),
+            checksum: None,
             attributes: if left.is_some() { array.attributes.clone() } else { Map::new() },
         })
     }

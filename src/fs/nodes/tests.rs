@@ -1,14 +1,15 @@
 //! Entries are counted, and go with the last reference.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::fs::Fs;
 use crate::fs::tests::{inode, serve, tree_of, walk};
+use crate::fs::{Kind, Node};
 
-/// Paths, and the entry that each needs for itself: folders one each (nothing here), the others by group.
+/// Paths, and the entry that each needs for itself: folders one for each tree (nothing here), the others by group.
 const PATHS: &[(&str, Option<&str>)] = &[
     ("a", None),
     ("a.npy", None),
@@ -43,13 +44,18 @@ struct Model {
     references: HashMap<u64, u64>,
     /// The group of each number that is no folder.
     groups: HashMap<u64, &'static str>,
+    /// The numbers of the folders that are the first of a tree's; the others follow them.
+    trees: BTreeSet<u64>,
 }
 
 impl Model {
     fn lookup(&mut self, fs: &Fs, (path, group): (&'static str, Option<&'static str>)) {
         let numbers = walk(fs, path).unwrap();
-        for &number in numbers.iter().filter(|&&number| number >= FIRST) {
+        for (&number, name) in numbers.iter().zip(path.split('/')).filter(|&(&number, _)| number >= FIRST) {
             *self.references.entry(number).or_default() += 1;
+            if fs.getattr(number).unwrap().kind == Kind::Folder && !["row", "col", "slice", "range"].contains(&name) {
+                self.trees.insert(number);
+            }
         }
         if let Some(group) = group {
             self.groups.insert(numbers[numbers.len() - 1], group);
@@ -66,10 +72,11 @@ impl Model {
     }
 
     fn check(&self, fs: &Fs) {
-        let folders = self.references.keys().filter(|number| !self.groups.contains_key(number)).count();
+        let folders = self.references.keys().filter(|number| !self.groups.contains_key(number));
+        let trees: HashSet<u64> = folders.map(|number| *self.trees.range(..=number).next_back().unwrap()).collect();
         let groups: HashSet<&str> =
             self.references.keys().filter_map(|number| self.groups.get(number)).copied().collect();
-        assert_eq!(fs.nodes.len(), folders + groups.len());
+        assert_eq!(fs.nodes.len(), trees.len() + groups.len());
         for &number in self.references.keys() {
             assert!(fs.nodes.get(number).is_some(), "{number}");
         }
@@ -121,8 +128,8 @@ fn the_files_of_an_axis_cost_no_entries() {
         fs.forget(first + index, 1);
     }
     fs.forget(first, 1);
-    // The walks took two references to `a` and to `row`.
-    assert_eq!(fs.nodes.len(), 2);
+    // The walks took two references to `a` and to `row`, which are of one tree.
+    assert_eq!(fs.nodes.len(), 1);
     numbers.iter().for_each(|&number| fs.forget(number, 2));
     assert_eq!(fs.nodes.len(), 0);
 }
@@ -134,9 +141,9 @@ fn one_reference_to_any_file_keeps_the_numbers_of_all() {
     let row = fs.nodes.leaf(&tree, &Leaf::Axis(0, 7));
     let data = fs.nodes.leaf(&tree, &Leaf::Data);
     fs.nodes.forget(data, 1);
-    assert!(matches!(fs.nodes.get(row), Some(Node::Leaf(_, Leaf::Axis(0, 7)))));
+    assert!(matches!(fs.node(row), Ok(Node::Leaf(_, Leaf::Axis(0, 7), Some(_)))));
     assert_eq!(fs.nodes.leaf(&tree, &Leaf::Data), data);
-    assert!(matches!(fs.nodes.get(data), Some(Node::Leaf(_, Leaf::Data))));
+    assert!(matches!(fs.node(data), Ok(Node::Leaf(_, Leaf::Data, Some(_)))));
     // The number behind the last file is that of nothing, and of the next entry.
     let behind = data + tree.files();
     assert!(fs.nodes.get(behind).is_none());
@@ -178,4 +185,39 @@ fn forgetting_what_is_not_known_does_nothing() {
     fs.forget(data, 1000);
     assert_eq!(fs.nodes.len(), before - 1);
     assert!(fs.nodes.get(data).is_none());
+}
+
+#[test]
+fn of_the_names_of_slices_only_so_many_are_left_to_the_kernel() {
+    let (_folder, fs) = serve(&[("a", &[REMEMBERED as u64 + 100, 5])]);
+    let folder = inode(&fs, "a/slice");
+    let mut numbers = HashMap::new();
+    for row in 0..REMEMBERED + 50 {
+        let name = format!("{row},0");
+        let number = fs.lookup(folder, name.as_ref()).unwrap().inode;
+        numbers.insert(name.clone(), number);
+        let outdated = fs.outdated_by(number, folder, name.as_ref());
+        // The kernel answers so to being told that a name is outdated.
+        if let Some((parent, name)) = &outdated {
+            assert_eq!(*parent, folder);
+            fs.forget(numbers[&**name], 1);
+        }
+        assert_eq!(
+            outdated.map(|(_, name)| name.into_string()),
+            row.checked_sub(REMEMBERED).map(|row| format!("{row},0"))
+        );
+    }
+    // Beside them there is the entry of the folders.
+    assert_eq!(fs.nodes.len(), REMEMBERED + 1);
+    // What has a number of its own anyway costs nothing, and may be remembered for ever.
+    let row = fs.lookup(inode(&fs, "a/row"), "3".as_ref()).unwrap().inode;
+    assert_eq!(fs.outdated_by(row, folder, "3".as_ref()), None);
+}
+
+#[test]
+fn an_entry_of_an_array_is_small() {
+    // Ten thousand arrays in use are to cost no more than a few MiB: the entry, its place in the table, and what they share.
+    let of_entry = size_of::<(u64, Slot)>() + size_of::<(Digest, u64)>() * 2;
+    assert!(of_entry <= 120, "{of_entry}");
+    assert!(size_of::<Known>() + size_of::<Views>() <= 160, "{} {}", size_of::<Known>(), size_of::<Views>());
 }

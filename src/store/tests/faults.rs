@@ -16,8 +16,7 @@ fn what_a_truncation_took_is_an_error_to_the_byte_and_the_rest_is_read() {
         check_read(&file, &whole, &patterns(0..6 * page()));
         for left in [4 * page() + 1001, 4 * page(), 4 * page() - 1, 9, 1] {
             plain.set_len(left).unwrap();
-            let part =
-                |range| read(std::slice::from_ref(&file), &[], &whole, range, &Stream::default(), <[u8]>::to_vec);
+            let part = |range| read(&one(&file), &[], &whole, range, &Stream::default(), <[u8]>::to_vec);
             assert!(part(0..left) == Ok(patterns(0..left)), "{left} bytes left");
             assert_eq!(part(left - 1..left), Ok(patterns(left - 1..left)));
             let faults = count(&store.counters.faults);
@@ -27,8 +26,7 @@ fn what_a_truncation_took_is_an_error_to_the_byte_and_the_rest_is_read() {
             assert_eq!(count(&store.counters.faults), faults + 3);
             // Of the elements, those that are left as a whole.
             let there = (left.saturating_sub(3) / 24) + u64::from(left.saturating_sub(3) % 24 >= 8);
-            let part =
-                |range| read(std::slice::from_ref(&file), &[], &elements, range, &Stream::default(), <[u8]>::to_vec);
+            let part = |range| read(&one(&file), &[], &elements, range, &Stream::default(), <[u8]>::to_vec);
             let expected: Vec<u8> = (0..there).flat_map(|k| patterns(3 + 24 * k..11 + 24 * k)).collect();
             assert!(part(0..8 * there) == Ok(expected), "{left} bytes left");
             assert_eq!(part(0..8 * there + 8), Err(Errno::IO), "{left} bytes left");
@@ -50,7 +48,7 @@ fn a_file_that_has_grown_again_is_read_and_written_again() {
             plain.write_all_at(&patterns(0..4 * page()), 0).unwrap();
             check_read(&file, &whole, &patterns(0..4 * page()));
             let data: Vec<u8> = (0..64).map(|i| !i).collect();
-            assert_eq!(write(std::slice::from_ref(&file), &elements, 0, &data), Ok(64));
+            assert_eq!(write(&one(&file), &elements, 0, &data), Ok(64));
             assert_eq!(read_all(&file, &elements), Ok(data));
             plain.write_all_at(&patterns(0..4 * page()), 0).unwrap();
         }
@@ -69,7 +67,7 @@ fn a_write_across_the_end_stops_at_the_end_and_the_file_does_not_grow() {
         for left in [2 * page() + 1001, 2 * page(), 5, 0] {
             let store = Store::new(limits);
             let (plain, file) = temporary(&store, 4 * page());
-            let files = std::slice::from_ref(&file);
+            let files = &one(&file);
             let (whole, elements) = (bytes(0..4 * page()), column(0, 8, page() / 2, 8));
             // Mapped for writing as a whole, before the end moves.
             assert_eq!(write(files, &whole, 0, &patterns(0..4 * page())), Ok(4 * page() as usize));
@@ -126,12 +124,12 @@ fn a_file_that_may_not_be_written_gives_the_errno_of_opening_it() {
     }
     let whole = bytes(0..3 * page());
     assert_eq!(file.writable().unwrap_err(), error);
-    assert_eq!(write(std::slice::from_ref(&file), &whole, 0, b"x"), Err(error));
-    assert_eq!(write(std::slice::from_ref(&file), &column(0, 1, 99, 9), 0, b"xyz"), Err(error));
+    assert_eq!(write(&one(&file), &whole, 0, b"x"), Err(error));
+    assert_eq!(write(&one(&file), &column(0, 1, 99, 9), 0, b"xyz"), Err(error));
     check_read(&file, &whole, &patterns(0..3 * page()));
     drop(locked);
     if error == Errno::PERM {
-        assert_eq!(write(std::slice::from_ref(&file), &whole, 0, b"x"), Ok(1));
+        assert_eq!(write(&one(&file), &whole, 0, b"x"), Ok(1));
         assert_eq!(content(&plain)[0], b'x');
     }
 }
@@ -146,7 +144,7 @@ fn a_file_sealed_against_writing_can_still_be_read() {
     let file = store.file(plain.as_fd().try_clone_to_owned().unwrap()).unwrap();
     let whole = bytes(0..3 * page());
     // Opening it for writing is allowed, and only then does it turn out.
-    assert_eq!(write(std::slice::from_ref(&file), &whole, 0, b"x"), Err(Errno::PERM));
+    assert_eq!(write(&one(&file), &whole, 0, b"x"), Err(Errno::PERM));
     assert!(file.writable().is_ok());
     check_read(&file, &whole, &patterns(0..3 * page()));
     assert_eq!(read_all(&file, &bytes(5..99)), Ok(patterns(5..99)));
@@ -158,7 +156,7 @@ fn a_file_without_a_mapping_is_an_error_and_its_sync_sticks() {
     let store = Store::new(Limits::default());
     let plain = fs::File::open("/proc/self/oom_score_adj").unwrap();
     let file = store.file(plain.into()).unwrap();
-    let files = std::slice::from_ref(&file);
+    let files = &one(&file);
     let view = bytes(0..2);
     file.writable().unwrap();
     assert_eq!(write(files, &view, 0, b"0\n"), Err(Errno::IO));

@@ -23,12 +23,11 @@ fn a_contiguous_window_is_lent_from_the_mapping() {
     let view = bytes(100..40 * page());
     for window in [0..10, 5000..5001, 17 * page()..20 * page(), 39 * page()..40 * page() - 100] {
         let borrowed = count(&store.counters.borrowed);
-        let (address, len) =
-            read(std::slice::from_ref(&file), &[], &view, window.clone(), &Stream::default(), |bytes| {
-                assert!(bytes == patterns(100 + window.start..100 + window.end));
-                (bytes.as_ptr() as usize, bytes.len() as u64)
-            })
-            .unwrap();
+        let (address, len) = read(&one(&file), &[], &view, window.clone(), &Stream::default(), |bytes| {
+            assert!(bytes == patterns(100 + window.start..100 + window.end));
+            (bytes.as_ptr() as usize, bytes.len() as u64)
+        })
+        .unwrap();
         assert_eq!(len, window.end - window.start);
         assert_eq!(file_offset_of(address), Some((file.id().inode, 100 + window.start)));
         assert_eq!(count(&store.counters.borrowed), borrowed + 1);
@@ -54,7 +53,7 @@ fn a_strided_window_is_copied_once() {
     let expected: Vec<u8> = (0..300).flat_map(|k| patterns(40 + 640 * k..48 + 640 * k)).collect();
     let (mut requests, mut total) = (0, 0);
     for window in [0..2400, 0..8, 3..1001, 2399..2400] {
-        read(std::slice::from_ref(&file), &[], &view, window.clone(), &Stream::default(), |bytes| {
+        read(&one(&file), &[], &view, window.clone(), &Stream::default(), |bytes| {
             assert!(bytes == &expected[window.start as usize..window.end as usize]);
             // Part of one element is contiguous, and lent.
             if bytes.len() > 8 {
@@ -76,7 +75,7 @@ fn a_write_is_copied_into_the_mapping_once() {
     let store = Store::new(Limits::default());
     let (plain, file) = temporary(&store, 16 * page());
     let view = column(40, 8, 640, 100);
-    assert_eq!(write(std::slice::from_ref(&file), &view, 3, &[0xcc; 500]), Ok(500));
+    assert_eq!(write(&one(&file), &view, 3, &[0xcc; 500]), Ok(500));
     assert_eq!(count(&store.counters.bytes_scattered), 500);
     let written = content(&plain).iter().zip(patterns(0..16 * page())).filter(|(a, b)| *a != b).count();
     assert!((480..=500).contains(&written), "{written} bytes changed");
@@ -189,7 +188,7 @@ fn reading_fills_no_hole_of_a_file_in_memory() {
     }
     // The check can fail: storing fills.
     let file = Store::new(Limits::default()).file(plain.as_fd().try_clone_to_owned().unwrap()).unwrap();
-    write(std::slice::from_ref(&file), &bytes(0..page()), 0, &[1]).unwrap();
+    write(&one(&file), &bytes(0..page()), 0, &[1]).unwrap();
     assert!(blocks() > before);
 }
 
@@ -223,7 +222,7 @@ fn pages_after(numbers: &[u64]) -> Option<Vec<u64>> {
     let stream = Stream::default();
     let after = |number: &u64| {
         let window = number * WINDOW * page()..(number + 1) * WINDOW * page();
-        let len = read(std::slice::from_ref(&file), &[], &view, window, &stream, <[u8]>::len).unwrap();
+        let len = read(&one(&file), &[], &view, window, &stream, <[u8]>::len).unwrap();
         assert_eq!(len as u64, WINDOW * page());
         cached()
     };

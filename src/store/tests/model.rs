@@ -158,7 +158,7 @@ impl Model {
 struct World {
     model: Model,
     plain: Vec<fs::File>,
-    files: Vec<Arc<File>>,
+    files: Files,
     store: Arc<Store>,
     maps: usize,
 }
@@ -167,7 +167,8 @@ impl World {
     fn new(case: Case, maps: usize) -> World {
         let store = Store::new(tight(maps));
         let end = case.bytes.iter().map(|(_, offset)| offset + 1).max().unwrap_or(1);
-        let (plain, files) = (0..case.pieces).map(|_| temporary(&store, end)).unzip();
+        let (plain, files): (_, Vec<Arc<File>>) = (0..case.pieces).map(|_| temporary(&store, end)).unzip();
+        let files = if case.pieces == 1 { one(&files[0]) } else { Files::Many(Arc::new(Several(files))) };
         let pieces = vec![patterns(0..end); case.pieces];
         let lens = vec![end as usize; case.pieces];
         World { model: Model { case, lens, pieces }, plain, files, store, maps }

@@ -47,9 +47,9 @@ fn check(pages: u64, view: &View, window: Range<u64>, extent: Range<u64>, clean:
             plain.sync_all().unwrap();
             assert_eq!(dirty(&plain, 0..pages), 0);
             let every = column(17, 1, page(), pages);
-            assert_eq!(write(std::slice::from_ref(&file), &every, 0, &vec![9; pages as usize]), Ok(pages as usize));
+            assert_eq!(write(&one(&file), &every, 0, &vec![9; pages as usize]), Ok(pages as usize));
             let before = dirty(&plain, 0..pages);
-            crate::store::sync(std::slice::from_ref(&file), view, window.clone(), extent.clone()).unwrap();
+            crate::store::sync(&one(&file), view, window.clone(), extent.clone()).unwrap();
             assert_eq!((0..pages).filter(|&n| clean(n) && dirty(&plain, n..n + 1) > 0).count(), 0, "pages not written");
             let left = (0..pages).filter(|&n| !clean(n)).count() as u64;
             before == pages && dirty(&plain, 0..pages) == left
@@ -121,7 +121,7 @@ fn a_file_that_was_written_is_synced_when_it_is_let_go() {
     let store = Store::new(Limits::default());
     let file = store.file(plain.try_clone().unwrap().into()).unwrap();
     assert!(!file.is_dirty());
-    write(std::slice::from_ref(&file), &bytes(0..4 * page()), 0, &vec![1; 4 * page() as usize]).unwrap();
+    write(&one(&file), &bytes(0..4 * page()), 0, &vec![1; 4 * page() as usize]).unwrap();
     assert!(file.is_dirty());
     drop(file);
     assert_eq!(dirty(&plain, 0..4), 0);

@@ -1,0 +1,81 @@
+//! What formats read through: array files by `pread(2)`, siblings by name. What was read is remembered, since it tells whether
+//! a description still holds.
+
+use std::cell::RefCell;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::retry_on_intr;
+
+use super::{Catalog, is_regular};
+use crate::source::{ReadAt, Siblings};
+
+pub(super) fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+pub(super) fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match retry_on_intr(|| rustix::io::pread(fd, &mut buffer[done..], offset + done as u64))? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+/// Reads an array file with `pread(2)`, and remembers what was read.
+pub(super) struct Recorder<'a> {
+    pub(super) fd: BorrowedFd<'a>,
+    pub(super) len: u64,
+    pub(super) parts: RefCell<Vec<(u64, usize)>>,
+    pub(super) hasher: RefCell<DefaultHasher>,
+}
+
+impl ReadAt for Recorder<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = read_at(self.fd, buffer, offset)?;
+        self.hasher.borrow_mut().write(&buffer[..count]);
+        let mut parts = self.parts.borrow_mut();
+        match parts.last_mut() {
+            Some((start, len)) if *start + *len as u64 == offset => *len += count,
+            _ => parts.push((offset, count)),
+        }
+        Ok(count)
+    }
+}
+
+/// Reads the siblings of a file, and remembers which, also those that are not there: they may come.
+pub(super) struct SiblingRecorder<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) folder: &'a Path,
+    pub(super) read: RefCell<Vec<(PathBuf, Option<u64>)>>,
+}
+
+impl Siblings for SiblingRecorder<'_> {
+    fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(real) = super::names::real_name(name) else { return Ok(None) };
+        let path = self.folder.join(real);
+        let content = self.catalog.read_small(&path, limit)?;
+        self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
+        Ok(content)
+    }
+
+    fn sibling_len(&self, name: &str) -> io::Result<Option<u64>> {
+        let Some(real) = super::names::real_name(name) else { return Ok(None) };
+        let Ok(place) = self.catalog.open_below(&self.folder.join(real), OFlags::PATH) else { return Ok(None) };
+        let stat = rustix::fs::fstat(place)?;
+        Ok(is_regular(&stat).then_some(stat.st_size as u64))
+    }
+}

@@ -1,0 +1,122 @@
+//! The files in which the pieces of an array lie.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use rustix::io::{Errno, Result};
+
+use super::File;
+
+/// So many files are held open for the sake of one request.
+const HELD: usize = 64;
+
+/// The files of an array.
+#[derive(Clone, Debug)]
+pub enum Files {
+    /// One, in which all pieces lie.
+    One(Arc<File>),
+    /// One for each piece.
+    Many(Arc<dyn Pieces>),
+}
+
+/// An array's files, opened as they are needed.
+pub trait Pieces: Debug + Send + Sync {
+    /// The file of a piece, or nothing where it does not exist: the fill value stands there.
+    ///
+    /// # Errors
+    /// What opening it answers.
+    fn open(&self, piece: u64) -> Result<Option<Arc<File>>>;
+
+    /// The file of a piece, which is made where it does not exist: all of it the fill value.
+    ///
+    /// # Errors
+    /// EROFS where no file can be made; what making it answers.
+    fn create(&self, piece: u64) -> Result<Arc<File>>;
+
+    /// Makes durable what was written to any of the files.
+    ///
+    /// # Errors
+    /// What writing back answers, also of files that were let go since the last time.
+    fn sync(&self) -> Result<()>;
+
+    /// A mark that changes with each write error, as [`File::error_mark`].
+    fn error_mark(&self) -> u64;
+}
+
+impl Files {
+    /// A mark that changes with each write error.
+    pub fn error_mark(&self) -> u64 {
+        match self {
+            Files::One(file) => file.error_mark(),
+            Files::Many(pieces) => pieces.error_mark(),
+        }
+    }
+
+    /// The one file, if there is no other.
+    pub fn one(&self) -> Option<&Arc<File>> {
+        match self {
+            Files::One(file) => Some(file),
+            Files::Many(_) => None,
+        }
+    }
+}
+
+/// The files of one request, each opened once and asked for its length once.
+pub(super) struct Used<'a> {
+    files: &'a Files,
+    len: Option<u64>,
+    many: HashMap<u64, Option<(Arc<File>, u64)>>,
+}
+
+impl<'a> Used<'a> {
+    pub(super) fn of(files: &'a Files) -> Used<'a> {
+        // A table without entries allocates nothing.
+        Used { files, len: None, many: HashMap::new() }
+    }
+
+    /// The file of a piece and its length in bytes, or nothing where it does not exist.
+    pub(super) fn get(&mut self, piece: u64) -> Result<Option<(&Arc<File>, u64)>> {
+        match self.files {
+            Files::One(file) => {
+                let len = match self.len {
+                    Some(len) => len,
+                    None => *self.len.insert(file.len()?),
+                };
+                Ok(Some((file, len)))
+            }
+            Files::Many(pieces) => {
+                if !self.many.contains_key(&piece) {
+                    let opened = match pieces.open(piece)? {
+                        Some(file) => {
+                            let len = file.len()?;
+                            Some((file, len))
+                        }
+                        None => None,
+                    };
+                    self.hold(piece, opened);
+                }
+                Ok(self.many.get(&piece).and_then(Option::as_ref).map(|(file, len)| (file, *len)))
+            }
+        }
+    }
+
+    /// The file of a piece and its length in bytes; made where it does not exist.
+    pub(super) fn get_or_create(&mut self, piece: u64) -> Result<(&Arc<File>, u64)> {
+        if self.get(piece)?.is_none()
+            && let Files::Many(pieces) = self.files
+        {
+            let file = pieces.create(piece)?;
+            let len = file.len()?;
+            self.hold(piece, Some((file, len)));
+        }
+        self.get(piece)?.ok_or(Errno::ROFS)
+    }
+
+    fn hold(&mut self, piece: u64, opened: Option<(Arc<File>, u64)>) {
+        if self.many.len() >= HELD {
+            self.many.clear();
+        }
+        self.many.insert(piece, opened);
+    }
+}
