@@ -15,6 +15,7 @@ use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
 pub mod gguf;
+pub mod hdf5;
 mod header;
 pub mod netcdf3;
 pub mod npy;
@@ -212,6 +213,7 @@ pub trait Format: Sync {
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
     &gguf::Gguf,
+    &hdf5::Hdf5,
     &netcdf3::NetCdf3,
     &npz::Npz,
     &safetensors::Safetensors,
