@@ -202,6 +202,11 @@ pub trait Format: Sync {
         true
     }
 
+    /// Whether programs of this format lock its files with `flock(2)`, so that we are to do the same.
+    fn is_locked(&self) -> bool {
+        false
+    }
+
     /// What the file holds. `file_name` is the last component of its path.
     ///
     /// # Errors

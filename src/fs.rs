@@ -51,6 +51,8 @@ pub struct Settings {
     pub list_max: u64,
     /// Whether the kernel may keep what was read.
     pub cache: Cache,
+    /// Whether files are locked while they are open, where the programs of their format do so.
+    pub lock: bool,
 }
 
 /// What the kernel's page cache may be used for.
@@ -66,7 +68,7 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None }
+        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true }
     }
 }
 

@@ -114,6 +114,11 @@ impl Format for Hdf5 {
         head.starts_with(SIGNATURE) || head.starts_with(MATLAB)
     }
 
+    /// As the library does since 1.10.
+    fn is_locked(&self) -> bool {
+        true
+    }
+
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
         let (file, root) = superblock::open(file)?;
         walk::container(&file, root).map(Content::Many)
