@@ -184,7 +184,11 @@ impl Fs {
 
 /// What a file that cannot be served says in its folder's file `error`.
 fn error_text(catalog: &Catalog, origin: &Origin, reason: &str) -> String {
-    format!("{}: {reason}\n", catalog.path_of(origin).display())
+    let file = catalog.path_of(origin);
+    match origin {
+        Origin::Member(_, path) => format!("{}: {}: {reason}\n", file.display(), path.join("/")),
+        Origin::File(_) | Origin::Named(_) => format!("{}: {reason}\n", file.display()),
+    }
 }
 
 #[cfg(test)]
