@@ -11,7 +11,7 @@ use crate::fs::walk_arrays;
 use crate::store::{Limits, Store};
 
 /// The longest type that is written out in the table, in characters.
-const WIDEST: usize = 48;
+const WIDEST: usize = 64;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
