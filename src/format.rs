@@ -13,6 +13,7 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod fits;
 pub mod gguf;
 mod header;
 pub mod netcdf3;
@@ -193,4 +194,11 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[
+    &npy::Npy,
+    &fits::Fits,
+    &gguf::Gguf,
+    &netcdf3::NetCdf3,
+    &safetensors::Safetensors,
+    &raw::Raw,
+];
