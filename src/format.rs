@@ -13,10 +13,12 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+mod beside;
 pub mod fits;
 pub mod gguf;
 mod header;
 pub mod netcdf3;
+pub mod nifti;
 pub mod npy;
 pub mod raw;
 pub mod safetensors;
@@ -199,6 +201,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &fits::Fits,
     &gguf::Gguf,
     &netcdf3::NetCdf3,
+    &nifti::Nifti,
     &safetensors::Safetensors,
     &raw::Raw,
 ];

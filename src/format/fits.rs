@@ -26,7 +26,8 @@
 //!
 //! Limits, and why:
 //!
-//! - Headers of at most [`MAX_HEADER`] bytes and a file of at most [`MAX_UNITS`] units, so that a hostile file costs little.
+//! - Headers of at most [`MAX_HEADER`] bytes and a file of at most [`MAX_UNITS`] units, so that a hostile file costs
+//!   little.
 //! - Random groups are refused: the standard has deprecated them, and they are no array but parameters between pieces.
 //! - Compressed images and tables are refused: their elements have no address.
 //! - What stands in the heap behind a table (columns of variable length) is not served, but where it lies: a descriptor

@@ -36,8 +36,8 @@ pub(super) fn begins_with(file: &dyn ReadAt, at: u64, wanted: &[u8]) -> Result<b
     Ok(file.read_at(&mut bytes, at)? == wanted.len() && bytes == wanted)
 }
 
-/// Reads the header that begins at byte `start`, and may take `room` bytes. Blocks are read one by one: what follows a header
-/// are elements.
+/// Reads the header that begins at byte `start`, and may take `room` bytes. Blocks are read one by one: what follows a
+/// header are elements.
 pub(super) fn read(file: &dyn ReadAt, start: u64, room: u64) -> Result<Header, Refusal> {
     let mut header = Header { start, cards: Vec::new(), first: HashMap::new(), end: start };
     let mut block = [0; BLOCK as usize];
@@ -51,8 +51,8 @@ pub(super) fn read(file: &dyn ReadAt, start: u64, room: u64) -> Result<Header, R
         let count = file.read_at(&mut block, header.end)?;
         if header.end == 0 && !block[..count].starts_with(super::MAGIC) {
             return Err(Refusal(
-                "it does not begin with SIMPLE, as every FITS file: it is a file of another kind, or damaged; rename it or \
-                 save it again"
+                "it does not begin with SIMPLE, as every FITS file: it is a file of another kind, or damaged; rename it \
+                 or save it again"
                     .into(),
             ));
         }

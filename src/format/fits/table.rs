@@ -9,9 +9,9 @@
 //! | `J`    | `>i4`                                    | `M`    | `>c16`                                      |
 //! | `K`    | `>i8`                                    | `P` `Q`| two `>i4`, two `>i8`: count and heap offset |
 //!
-//! A count above 1 makes the field an array, whose shape `TDIMn` may give, fastest axis first; of `A` the first axis counts
-//! the characters. A column of a text table begins at the character `TBCOLn`, counted from 1, and is as wide as its `TFORMn` says
-//! (`A8`, `I6`, `F10.3`, `E15.7`, `D25.17`).
+//! A count above 1 makes the field an array, whose shape `TDIMn` may give, fastest axis first; of `A` the first axis
+//! counts the characters. A column of a text table begins at the character `TBCOLn`, counted from 1, and is as wide as
+//! its `TFORMn` says (`A8`, `I6`, `F10.3`, `E15.7`, `D25.17`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

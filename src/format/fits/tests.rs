@@ -125,7 +125,8 @@ fn values_of_all_kinds() {
     ];
     let attributes = one(&unit(&[&IMAGE[..], &more].concat(), 24)).attributes;
     let wanted = json!({
-        "INT": -12, "FLOAT": 150.0, "COMPLEX": [1, -2.5], "QUOTE": "it's '", "LONG": "abc", "A B": "x", "COMMENT": "none",
+        "INT": -12, "FLOAT": 150.0, "COMPLEX": [1, -2.5], "QUOTE": "it's '", "LONG": "abc", "A B": "x",
+        "COMMENT": "none",
     });
     assert_eq!(serde_json::Value::Object(attributes), wanted);
 }
@@ -274,7 +275,8 @@ proptest! {
     #[test]
     fn no_bytes_are_too_strange(text in "[ -~]{0,400}") {
         let _ = parse(text.as_bytes());
-        let cards: Vec<&str> = IMAGE.into_iter().chain(text.as_bytes().chunks(80).map(|c| std::str::from_utf8(c).unwrap())).collect();
+        let more = text.as_bytes().chunks(80).map(|card| std::str::from_utf8(card).unwrap());
+        let cards: Vec<&str> = IMAGE.into_iter().chain(more).collect();
         let _ = parse(&unit(&cards, 24));
     }
 
@@ -283,7 +285,8 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let cards = ["TFIELDS = 3", "TTYPE1  = 'x'", "TFORM1  = 'I'", "TFORM2  = '6A'", "TDIM2   = '(2,3)'", "TFORM3  = '1PE(5)'"];
+        let dim = "TDIM2   = '(2,3)'";
+        let cards = ["TFIELDS = 3", "TTYPE1  = 'x'", "TFORM1  = 'I'", "TFORM2  = '6A'", dim, "TFORM3  = '1PE(5)'"];
         let text = ["TFIELDS = 2", "TBCOL1  = 9", "TFORM1  = 'F10.3'", "TBCOL2  = 1", "TFORM2  = 'A8'"];
         let mut bytes = [unit(&IMAGE, 24), table("BINTABLE", &cards), table("TABLE", &text)].concat();
         for (at, byte) in changes {
