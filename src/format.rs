@@ -20,6 +20,7 @@ mod header;
 pub mod netcdf3;
 pub mod nifti;
 pub mod npy;
+pub mod nrrd;
 pub mod raw;
 pub mod safetensors;
 pub mod zarr;
@@ -202,6 +203,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &gguf::Gguf,
     &netcdf3::NetCdf3,
     &nifti::Nifti,
+    &nrrd::Nrrd,
     &safetensors::Safetensors,
     &raw::Raw,
 ];
