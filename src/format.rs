@@ -17,6 +17,7 @@ mod beside;
 pub mod fits;
 pub mod gguf;
 mod header;
+pub mod mrc;
 pub mod netcdf3;
 pub mod nifti;
 pub mod npy;
@@ -201,6 +202,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
     &fits::Fits,
     &gguf::Gguf,
+    &mrc::Mrc,
     &netcdf3::NetCdf3,
     &nifti::Nifti,
     &nrrd::Nrrd,
