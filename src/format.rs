@@ -14,12 +14,17 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+mod beside;
+pub mod fits;
 pub mod gguf;
 pub mod hdf5;
 mod header;
+pub mod mrc;
 pub mod netcdf3;
+pub mod nifti;
 pub mod npy;
 pub mod npz;
+pub mod nrrd;
 pub mod raw;
 pub mod safetensors;
 pub mod torch;
@@ -217,10 +222,14 @@ pub trait Format: Sync {
 /// All formats. The order decides which of several files of one stem has the stem as its name.
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
+    &fits::Fits,
     &gguf::Gguf,
     &hdf5::Hdf5,
+    &mrc::Mrc,
     &netcdf3::NetCdf3,
+    &nifti::Nifti,
     &npz::Npz,
+    &nrrd::Nrrd,
     &safetensors::Safetensors,
     &torch::Torch,
     &zarr::Zarr,
