@@ -13,12 +13,16 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod aiff;
+pub mod au;
 pub mod gguf;
 mod header;
 pub mod netcdf3;
 pub mod npy;
 pub mod raw;
 pub mod safetensors;
+mod sound;
+pub mod wav;
 pub mod zarr;
 
 /// What a format finds in a file.
@@ -193,4 +197,13 @@ pub trait Format: Sync {
 }
 
 /// All formats. The order decides which of several files of one stem has the stem as its name.
-pub static FORMATS: &[&dyn Format] = &[&npy::Npy, &gguf::Gguf, &netcdf3::NetCdf3, &safetensors::Safetensors, &raw::Raw];
+pub static FORMATS: &[&dyn Format] = &[
+    &npy::Npy,
+    &aiff::Aiff,
+    &au::Au,
+    &gguf::Gguf,
+    &netcdf3::NetCdf3,
+    &safetensors::Safetensors,
+    &wav::Wav,
+    &raw::Raw,
+];
