@@ -15,6 +15,7 @@ use crate::source::{ReadAt, Siblings};
 
 pub mod aiff;
 pub mod au;
+pub mod edf;
 pub mod gguf;
 mod header;
 pub mod netcdf3;
@@ -201,6 +202,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
     &aiff::Aiff,
     &au::Au,
+    &edf::Edf,
     &gguf::Gguf,
     &netcdf3::NetCdf3,
     &safetensors::Safetensors,
