@@ -21,8 +21,11 @@ mod header;
 pub mod netcdf3;
 pub mod npy;
 pub mod raw;
+pub mod sac;
 pub mod safetensors;
+pub mod segy;
 mod sound;
+pub mod su;
 pub mod wav;
 pub mod zarr;
 
@@ -205,7 +208,10 @@ pub static FORMATS: &[&dyn Format] = &[
     &edf::Edf,
     &gguf::Gguf,
     &netcdf3::NetCdf3,
+    &sac::Sac,
     &safetensors::Safetensors,
+    &segy::Segy,
+    &su::Su,
     &wav::Wav,
     &raw::Raw,
 ];
