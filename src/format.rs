@@ -18,6 +18,7 @@ pub mod au;
 pub mod edf;
 pub mod gguf;
 mod header;
+pub mod idx;
 pub mod netcdf3;
 pub mod npy;
 pub mod raw;
@@ -26,6 +27,7 @@ pub mod safetensors;
 pub mod segy;
 mod sound;
 pub mod su;
+pub mod vecs;
 pub mod wav;
 pub mod zarr;
 
@@ -207,11 +209,13 @@ pub static FORMATS: &[&dyn Format] = &[
     &au::Au,
     &edf::Edf,
     &gguf::Gguf,
+    &idx::Idx,
     &netcdf3::NetCdf3,
     &sac::Sac,
     &safetensors::Safetensors,
     &segy::Segy,
     &su::Su,
+    &vecs::Vecs,
     &wav::Wav,
     &raw::Raw,
 ];
