@@ -19,6 +19,7 @@ pub mod edf;
 pub mod gguf;
 mod header;
 pub mod idx;
+pub mod las;
 pub mod netcdf3;
 pub mod npy;
 pub mod raw;
@@ -210,6 +211,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &edf::Edf,
     &gguf::Gguf,
     &idx::Idx,
+    &las::Las,
     &netcdf3::NetCdf3,
     &sac::Sac,
     &safetensors::Safetensors,
