@@ -5,6 +5,7 @@
 //! To add one: write `format/NAME.rs`, and add its line to [`FORMATS`].
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -17,20 +18,24 @@ pub mod aiff;
 pub mod au;
 pub mod edf;
 pub mod gguf;
+pub mod hdf5;
 mod header;
 pub mod idx;
 pub mod las;
 pub mod netcdf3;
 pub mod npy;
+pub mod npz;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;
 pub mod segy;
 mod sound;
 pub mod su;
+pub mod torch;
 pub mod vecs;
 pub mod wav;
 pub mod zarr;
+pub mod zip;
 
 /// What a format finds in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +94,8 @@ pub struct Array {
     pub files: Files,
     /// Why nothing may be written to it, and the remedy, if so; a clause that follows "is read-only: ".
     pub read_only: Option<String>,
+    /// The checksum that a write makes wrong, where the file keeps one over the bytes in which the elements lie.
+    pub checksum: Option<Checksum>,
     /// What else the format knows, for `info.json`.
     pub attributes: Map<String, Value>,
 }
@@ -105,9 +112,19 @@ impl Array {
             fill: Vec::new(),
             files: Files::Itself,
             read_only: None,
+            checksum: None,
             attributes: Map::new(),
         }
     }
+}
+
+/// A CRC-32 (the one of ZIP and zlib: reflected polynomial 0xEDB88320) that a file keeps of a part of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// The bytes of the file that it covers. Arrays that share a part of the file have the same.
+    pub covers: Range<u64>,
+    /// Byte offsets of the fields that hold it, each a little-endian `u32`, and all of one value.
+    pub fields: Vec<u64>,
 }
 
 /// In which files the pieces of an array lie.
@@ -196,6 +213,11 @@ pub trait Format: Sync {
         true
     }
 
+    /// Whether programs of this format lock its files with `flock(2)`, so that we are to do the same.
+    fn is_locked(&self) -> bool {
+        false
+    }
+
     /// What the file holds. `file_name` is the last component of its path.
     ///
     /// # Errors
@@ -210,14 +232,18 @@ pub static FORMATS: &[&dyn Format] = &[
     &au::Au,
     &edf::Edf,
     &gguf::Gguf,
+    &hdf5::Hdf5,
     &idx::Idx,
     &las::Las,
     &netcdf3::NetCdf3,
+    &npz::Npz,
     &sac::Sac,
     &safetensors::Safetensors,
     &segy::Segy,
     &su::Su,
+    &torch::Torch,
     &vecs::Vecs,
     &wav::Wav,
+    &zarr::Zarr,
     &raw::Raw,
 ];

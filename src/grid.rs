@@ -11,7 +11,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::layout::{Layout, LayoutError, Order, packed_strides};
+use crate::layout::{Layout, LayoutError, Order, packed_strides, permuted_strides};
 
 /// Where a cell lies: at byte `offset` of file number `piece`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,15 +84,40 @@ impl Grid {
         order: Order,
         pieces: Arc<dyn Pieces>,
     ) -> Result<Grid, LayoutError> {
+        Grid::cut(shape, chunk, itemsize, packed_strides(chunk, itemsize, order)?, pieces)
+    }
+
+    /// As [`Grid::chunked`], with the elements of a cell in any order of its axes: `axes` names them from the slowest
+    /// to the fastest.
+    ///
+    /// # Errors
+    /// As [`Grid::chunked`], and if `axes` does not name every axis once.
+    pub fn permuted(
+        shape: &[u64],
+        chunk: &[u64],
+        itemsize: u64,
+        axes: &[usize],
+        pieces: Arc<dyn Pieces>,
+    ) -> Result<Grid, LayoutError> {
+        Grid::cut(shape, chunk, itemsize, permuted_strides(chunk, itemsize, axes)?, pieces)
+    }
+
+    fn cut(
+        shape: &[u64],
+        chunk: &[u64],
+        itemsize: u64,
+        strides: Vec<i64>,
+        pieces: Arc<dyn Pieces>,
+    ) -> Result<Grid, LayoutError> {
         if shape.len() != chunk.len() {
             return Err(LayoutError::Rank(chunk.len()));
         }
         if chunk.contains(&0) {
             return Err(LayoutError::Overflow);
         }
-        // An array of this shape must itself be possible, wherever its pieces lie.
+        // An array of this shape must itself be possible, wherever its pieces lie, and so must a cell.
         Layout::packed(0, shape, itemsize, Order::C)?;
-        let strides = packed_strides(chunk, itemsize, order)?;
+        Layout { offset: 0, shape: chunk.to_vec(), strides: strides.clone(), itemsize }.check()?;
         Ok(Grid {
             shape: shape.to_vec(),
             cells: Cells::Many(Chunks { shape: chunk.to_vec(), strides, itemsize, pieces }),
@@ -196,3 +221,6 @@ impl PartialEq for Grid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

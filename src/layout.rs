@@ -51,6 +51,8 @@ pub enum LayoutError {
     Overflow,
     /// An element would lie before the start of the file.
     BeforeStart,
+    /// The order of the axes does not name each of them once.
+    Axes,
 }
 
 impl fmt::Display for LayoutError {
@@ -59,6 +61,7 @@ impl fmt::Display for LayoutError {
             Self::Rank(ndim) => write!(f, "the array has {ndim} axes, more than {MAX_NDIM}"),
             Self::Overflow => write!(f, "the array is larger than any file can be (2^63 bytes)"),
             Self::BeforeStart => write!(f, "the strides lead to bytes before the start of the file"),
+            Self::Axes => write!(f, "the order of the axes does not name each of them once"),
         }
     }
 }
@@ -149,20 +152,47 @@ pub fn count(shape: &[u64]) -> u64 {
 /// # Errors
 /// If the rank is above [`MAX_NDIM`] or a stride does not fit.
 pub fn packed_strides(shape: &[u64], itemsize: u64, order: Order) -> Result<Vec<i64>, LayoutError> {
+    match order {
+        Order::C => nested_strides(shape, itemsize, (0..shape.len()).rev()),
+        Order::F => nested_strides(shape, itemsize, 0..shape.len()),
+    }
+}
+
+/// Strides in bytes of an array that is packed with its axes in any order: `axes` names them from the slowest to the
+/// fastest.
+///
+/// # Errors
+/// If `axes` does not name every axis once, the rank is above [`MAX_NDIM`], or a stride does not fit.
+pub fn permuted_strides(shape: &[u64], itemsize: u64, axes: &[usize]) -> Result<Vec<i64>, LayoutError> {
+    if !is_permutation(axes, shape.len()) {
+        return Err(LayoutError::Axes);
+    }
+    nested_strides(shape, itemsize, axes.iter().rev().copied())
+}
+
+/// Whether these are the numbers below `count`, each once.
+pub fn is_permutation(numbers: &[usize], count: usize) -> bool {
+    let mut seen = vec![false; count];
+    let mut first = |&number: &usize| seen.get_mut(number).is_some_and(|seen| !std::mem::replace(seen, true));
+    numbers.len() == count && numbers.iter().all(&mut first)
+}
+
+/// Strides in bytes of a packed array whose axes are given from the fastest to the slowest.
+fn nested_strides(
+    shape: &[u64],
+    itemsize: u64,
+    mut axes: impl Iterator<Item = usize>,
+) -> Result<Vec<i64>, LayoutError> {
     if shape.len() > MAX_NDIM {
         return Err(LayoutError::Rank(shape.len()));
     }
     let mut strides = vec![0; shape.len()];
     let mut next = itemsize;
-    let mut place = |axis: usize| -> Result<(), LayoutError> {
+    axes.try_for_each(|axis| {
         strides[axis] = i64::try_from(next).map_err(|_| LayoutError::Overflow)?;
         next = next.checked_mul(shape[axis].max(1)).ok_or(LayoutError::Overflow)?;
         Ok(())
-    };
-    match order {
-        Order::C => (0..shape.len()).rev().try_for_each(&mut place)?,
-        Order::F => (0..shape.len()).try_for_each(&mut place)?,
-    }
+    })?;
     Ok(strides)
 }
 

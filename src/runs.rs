@@ -8,7 +8,7 @@
 //!
 //! - *Blocks*, for an array in one piece. When the view is made, axes of length 1 are dropped, axes that follow
 //!   each other without a gap are merged, and the innermost ones that are contiguous become one block of bytes.
-//!   An odometer then walks the blocks; each of its rows is one run.
+//!   An odometer then walks the blocks; each plane of it is one run, and so is a row that the window cuts.
 //! - *Rows*, for the rest: arrays made of pieces, and steps through `ravel()` of an array that is not C-ordered
 //!   (`range/::3` of a Fortran array is not strided). Each row of the last axis is located by division and cut
 //!   where cells meet.
@@ -19,8 +19,9 @@ use std::sync::Arc;
 use crate::grid::Grid;
 use crate::layout::{Layout, MAX_NDIM, Pick, Selection, Span};
 
-/// A strided piece of a file: `count` blocks of `length` bytes, the first at byte `offset`, each
-/// `stride` bytes after the one before.
+/// A strided piece of a file: `rows` rows, `pitch` bytes apart, of `count` blocks, `stride` bytes apart, of `length`
+/// bytes. The first begins at byte `offset`. What is asked about a run is asked once for all of its rows: a view of
+/// short rows costs little more than one of long ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Which file of the array, or nothing for the fill value; then `offset` is the byte of the fill
@@ -32,20 +33,64 @@ pub struct Run {
     pub length: u64,
     /// Bytes from the start of a block to the start of the next; may be negative.
     pub stride: i64,
-    /// Number of blocks, at least 1.
+    /// Number of blocks in a row, at least 1.
     pub count: u64,
+    /// Bytes from the start of a row to the start of the next; may be negative.
+    pub pitch: i64,
+    /// Number of rows, at least 1.
+    pub rows: u64,
 }
 
 impl Run {
-    /// Byte offset of a block.
+    /// A run of one row.
+    pub fn line(piece: Option<u64>, offset: u64, length: u64, stride: i64, count: u64) -> Run {
+        Run { piece, offset, length, stride, count, pitch: 0, rows: 1 }
+    }
+
+    /// One row of this run.
+    pub fn row(&self, number: u64) -> Run {
+        let offset = self.offset.wrapping_add_signed(self.pitch.wrapping_mul(number as i64));
+        Run { offset, pitch: 0, rows: 1, ..*self }
+    }
+
+    /// Number of rows, or of blocks where there is but one row.
+    pub fn parts(&self) -> u64 {
+        if self.rows > 1 { self.rows } else { self.count }
+    }
+
+    /// Some of its rows, or of its blocks where there is but one row.
+    pub fn part(&self, range: Range<u64>) -> Run {
+        let len = range.end - range.start;
+        if self.rows > 1 {
+            Run { rows: len, ..Run { offset: self.row(range.start).offset, ..*self } }
+        } else {
+            Run { count: len, ..Run { offset: self.block(range.start), ..*self } }
+        }
+    }
+
+    /// Byte offset of a block, counted through all rows.
     pub fn block(&self, number: u64) -> u64 {
-        self.offset.wrapping_add_signed(self.stride.wrapping_mul(number as i64))
+        let (row, column) = (number / self.count, number % self.count);
+        self.row(row).offset.wrapping_add_signed(self.stride.wrapping_mul(column as i64))
+    }
+
+    /// Number of blocks in all rows.
+    pub fn blocks(&self) -> u64 {
+        self.rows * self.count
+    }
+
+    /// Number of bytes in all blocks.
+    pub fn bytes(&self) -> u64 {
+        self.blocks() * self.length
     }
 
     /// First byte and one past the last.
     pub fn reach(&self) -> Range<u64> {
-        let last = self.block(self.count - 1);
-        self.offset.min(last)..self.offset.max(last) + self.length
+        let far = |step: i64, number: u64| step.wrapping_mul(number as i64 - 1);
+        let (across, down) = (far(self.stride, self.count), far(self.pitch, self.rows));
+        let low = self.offset.wrapping_add_signed(across.min(0)).wrapping_add_signed(down.min(0));
+        let high = self.offset.wrapping_add_signed(across.max(0)).wrapping_add_signed(down.max(0));
+        low..high + self.length
     }
 }
 
@@ -140,7 +185,7 @@ impl View {
     pub fn contiguous(&self, window: Range<u64>) -> Option<(u64, Range<u64>)> {
         let mut runs = self.runs(window);
         match (runs.next(), runs.next()) {
-            (Some(Run { piece: Some(piece), offset, length, count: 1, .. }), None) => {
+            (Some(Run { piece: Some(piece), offset, length, count: 1, rows: 1, .. }), None) => {
                 Some((piece, offset..offset + length))
             }
             _ => None,
@@ -261,21 +306,30 @@ impl<'a> BlockWalk<'a> {
             let length = left.min(blocks.block - self.skip);
             self.at += length;
             self.skip = 0;
-            self.advance(1);
-            return Some(Run { piece: Some(0), offset, length, stride: length as i64, count: 1 });
+            self.advance(blocks.ndim, 1);
+            return Some(Run::line(Some(0), offset, length, length as i64, 1));
         }
         let last = blocks.ndim - 1;
         let count = (left / blocks.block).min(blocks.shape[last] - self.index[last]);
         let stride = if count > 1 { blocks.strides[last] } else { blocks.block as i64 };
-        self.at += count * blocks.block;
-        self.advance(count);
-        Some(Run { piece: Some(0), offset, length: blocks.block, stride, count })
+        let mut run = Run::line(Some(0), offset, blocks.block, stride, count);
+        if last > 0 && count == blocks.shape[last] {
+            run.rows = (left / run.bytes()).min(blocks.shape[last - 1] - self.index[last - 1]);
+        }
+        if run.rows > 1 {
+            run.pitch = blocks.strides[last - 1];
+            self.advance(last, run.rows);
+        } else {
+            self.advance(blocks.ndim, count);
+        }
+        self.at += run.bytes();
+        Some(run)
     }
 
-    /// Moves on by `count` blocks, which end at most at the end of the row.
-    fn advance(&mut self, count: u64) {
+    /// Moves on by so many steps of the last of the first `axes` axes, at most to its end.
+    fn advance(&mut self, axes: usize, count: u64) {
         let mut count = count;
-        for axis in (0..self.blocks.ndim).rev() {
+        for axis in (0..axes).rev() {
             self.index[axis] += count;
             self.offset += count as i64 * self.blocks.strides[axis];
             if self.index[axis] < self.blocks.shape[axis] {
@@ -332,7 +386,7 @@ impl RowWalk<'_> {
         }
         let offset = (spot.offset + inside) as u64;
         let left = self.end - self.at;
-        let mut run = Run { piece: spot.piece, offset: offset + skip, length: itemsize, stride, count };
+        let mut run = Run::line(spot.piece, offset + skip, itemsize, stride, count);
         if skip > 0 || left < itemsize {
             run.length = left.min(itemsize - skip);
             run.count = 1;

@@ -30,13 +30,26 @@ pub(crate) fn naive(grid: &Grid, selection: &Selection, elements: impl Iterator<
 fn expand(runs: Runs<'_>) -> Vec<Byte> {
     let mut bytes = Vec::new();
     for run in runs {
-        assert!(run.count >= 1 && run.length >= 1, "{run:?}");
-        for block in 0..run.count as i64 {
-            let start = (run.offset as i64 + block * run.stride) as u64;
-            bytes.extend((0..run.length).map(|byte| (run.piece, start + byte)));
+        assert!(run.rows >= 1 && run.count >= 1 && run.length >= 1, "{run:?}");
+        for row in 0..run.rows as i64 {
+            for block in 0..run.count as i64 {
+                let start = (run.offset as i64 + row * run.pitch + block * run.stride) as u64;
+                bytes.extend((0..run.length).map(|byte| (run.piece, start + byte)));
+            }
         }
+        check_arithmetic(&run, &bytes[bytes.len() - run.bytes() as usize..]);
     }
     bytes
+}
+
+/// What a run says of itself, against its bytes.
+fn check_arithmetic(run: &Run, bytes: &[Byte]) {
+    let blocks: Vec<u64> = bytes.iter().step_by(run.length as usize).map(|(_, offset)| *offset).collect();
+    assert_eq!((0..run.blocks()).map(|block| run.block(block)).collect::<Vec<u64>>(), blocks, "{run:?}");
+    let rows = (0..run.rows).map(|row| run.row(row).offset);
+    assert!(rows.eq(blocks.iter().copied().step_by(run.count as usize)), "{run:?}");
+    let offsets = || bytes.iter().map(|(_, offset)| *offset);
+    assert_eq!(Some(run.reach()), offsets().min().zip(offsets().max()).map(|(low, high)| low..high + 1), "{run:?}");
 }
 
 /// Every third cell was never written; the others lie backwards in two files.
@@ -92,7 +105,13 @@ fn grids() -> impl Strategy<Value = Arc<Grid>> {
             }
             let chunk: Vec<u64> = shape.iter().enumerate().map(|(k, _)| 1 + (seed >> (4 * k)) % 4).collect();
             let cell = chunk.iter().product::<u64>() * itemsize;
-            Arc::new(Grid::chunked(&shape, &chunk, itemsize, order, Arc::new(Shuffled { cell })).unwrap())
+            let pieces = Arc::new(Shuffled { cell });
+            if seed % 5 == 0 {
+                let mut axes: Vec<usize> = (0..shape.len()).collect();
+                axes.rotate_left((seed >> 8) as usize % shape.len().max(1));
+                return Arc::new(Grid::permuted(&shape, &chunk, itemsize, &axes, pieces).unwrap());
+            }
+            Arc::new(Grid::chunked(&shape, &chunk, itemsize, order, pieces).unwrap())
         },
     )
 }
@@ -181,7 +200,7 @@ fn a_packed_array_is_one_run_whatever_its_rank() {
     let grid = Arc::new(Grid::one(Layout::packed(128, &[3, 1, 4, 5], 8, Order::C).unwrap()));
     let view = View::new(&grid, &Selection::whole(&[3, 1, 4, 5], 8));
     let runs: Vec<Run> = view.runs(8..400).collect();
-    assert_eq!(runs, [Run { piece: Some(0), offset: 136, length: 392, stride: 392, count: 1 }]);
+    assert_eq!(runs, [Run::line(Some(0), 136, 392, 392, 1)]);
 }
 
 #[test]
@@ -189,7 +208,22 @@ fn a_column_is_one_run() {
     let grid = Arc::new(Grid::one(Layout::packed(128, &[100, 50], 8, Order::C).unwrap()));
     let view = View::new(&grid, &Selection::whole(&[100, 50], 8).index(1, 7));
     let runs: Vec<Run> = view.runs(0..u64::MAX).collect();
-    assert_eq!(runs, [Run { piece: Some(0), offset: 128 + 56, length: 8, stride: 400, count: 100 }]);
+    assert_eq!(runs, [Run::line(Some(0), 128 + 56, 8, 400, 100)]);
+}
+
+#[test]
+fn rows_are_one_run_but_for_those_that_the_window_cuts() {
+    let grid = Arc::new(Grid::one(Layout::packed(128, &[9, 100, 50], 8, Order::C).unwrap()));
+    let every = |step: i64, len: u64| Pick::Span(Span { start: 0, step, len });
+    let view = View::new(&grid, &Selection::whole(&[9, 100, 50], 8).pick(&[every(2, 5), every(1, 100), every(5, 9)]));
+    // A row is 72 bytes, a plane 7200.
+    let line = |plane: u64, row: u64, block: u64, count: u64| {
+        Run::line(Some(0), 128 + plane * 80_000 + row * 400 + block * 40, 8, 40, count)
+    };
+    let plane = |plane: u64, row: u64, rows: u64| Run { pitch: 400, rows, ..line(plane, row, 0, 9) };
+    let runs: Vec<Run> = view.runs(7200 + 72 + 56..3 * 7200 + 40).collect();
+    let expected = [line(1, 1, 7, 2), plane(1, 2, 98), plane(2, 0, 100), line(3, 0, 0, 5)];
+    assert_eq!(runs, expected);
 }
 
 #[test]
@@ -197,7 +231,7 @@ fn a_window_inside_one_element_touches_only_its_bytes() {
     let grid = Arc::new(Grid::one(Layout::packed(0, &[4, 4], 8, Order::C).unwrap()));
     let view = View::new(&grid, &Selection::whole(&[4, 4], 8).index(1, 2));
     let runs: Vec<Run> = view.runs(11..13).collect();
-    assert_eq!(runs, [Run { piece: Some(0), offset: 32 + 16 + 3, length: 2, stride: 2, count: 1 }]);
+    assert_eq!(runs, [Run::line(Some(0), 32 + 16 + 3, 2, 2, 1)]);
 }
 
 #[test]

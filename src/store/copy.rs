@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::fetch::Watch;
 use super::files::{Files, Used};
 use super::stream::{AHEAD, Stream};
-use super::tile::Batch;
-use super::{File, sys};
+use super::{File, sys, tile};
 use crate::runs::{Run, View};
 
 thread_local! {
@@ -69,31 +69,25 @@ pub fn read<R>(
 /// EIO for bytes past the end of a file, or that cannot be read.
 pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
     let mut used = Used::of(files);
-    prefetch_runs(files, view, window.clone());
+    let mut watch = Watch::new(files, view, &window);
     let mut done = 0;
-    let mut runs = view.runs(window).peekable();
-    while let Some(run) = runs.next() {
-        let bytes = (run.length * run.count) as usize;
+    for run in view.runs(window) {
+        let target = &mut buffer[done..done + run.bytes() as usize];
+        done += target.len();
         let there = match run.piece {
             Some(piece) => used.get(piece)?,
             None => None,
         };
         let Some((file, len)) = there else {
-            fill_with(&mut buffer[done..done + bytes], fill, &run);
-            done += bytes;
+            fill_with(target, fill, &run);
             continue;
         };
-        let mut batch = Batch::new(run);
-        while let Some(next) = runs.next_if(|next| batch.continues_with(next)) {
-            batch.push(next);
-        }
-        let target = &mut buffer[done..done + bytes * batch.runs().len()];
-        done += target.len();
-        if !batch.gather(file, len, target)? {
-            for (run, target) in batch.runs().iter().zip(target.chunks_exact_mut(bytes)) {
-                file.gather_run(run, len, target)?;
-            }
-        }
+        let mut target = target;
+        watch.each(file, &run, |part| {
+            let (now, later) = std::mem::take(&mut target).split_at_mut(part.bytes() as usize);
+            target = later;
+            file.gather_run(part, len, now)
+        })?;
     }
     if let Some(file) = files.one() {
         file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
@@ -111,7 +105,7 @@ pub fn write(files: &Files, view: &View, at: u64, data: &[u8]) -> Result<usize> 
     let mut used = Used::of(files);
     let mut done = 0;
     for run in view.runs(at..at + data.len() as u64) {
-        let bytes = (run.length * run.count) as usize;
+        let bytes = run.bytes() as usize;
         let outcome = match run.piece {
             None => Err((0, Errno::ROFS)),
             Some(piece) => match used.get_or_create(piece) {
@@ -136,7 +130,7 @@ fn fill_with(target: &mut [u8], fill: &[u8], run: &Run) {
         return;
     }
     for (k, block) in target.chunks_exact_mut(run.length as usize).enumerate() {
-        let phase = (run.offset.wrapping_add_signed(run.stride.wrapping_mul(k as i64)) % fill.len() as u64) as usize;
+        let phase = (run.block(k as u64) % fill.len() as u64) as usize;
         block.iter_mut().zip(fill.iter().cycle().skip(phase)).for_each(|(byte, &value)| *byte = value);
     }
 }
@@ -160,19 +154,26 @@ impl File {
             return Err(Errno::IO);
         }
         if let Some((map, start)) = self.map_for_reading(&reach)? {
-            let offset = (run.offset - start) as usize;
-            if map.gather(target, offset, run.length as usize, run.stride, run.count as usize).is_ok() {
+            let run = Run { offset: run.offset - start, ..*run };
+            let pitch = (run.count * run.length) as usize;
+            if tile::each(&run, |part, place| map.gather(&mut target[place], pitch, part)).is_ok() {
                 return Ok(());
             }
             self.store.fault();
         }
+        if run.rows > 1 {
+            let rows = target.chunks_exact_mut((run.count * run.length) as usize);
+            return (0..).zip(rows).try_for_each(|(row, target)| self.gather_run(&run.row(row), file_len, target));
+        }
         // Block by block: where windows of the file meet, and where a mapping faults, to learn whether reading does, too.
         self.each_part(run, |part, at| {
             let target = &mut target[at..at + part.length as usize];
-            let mapped = self.map_for_reading(&part.reach())?;
-            let copied =
-                mapped.map(|(map, start)| map.gather(target, (part.offset - start) as usize, target.len(), 0, 1));
-            if copied == Some(Ok(())) { Ok(()) } else { read_exact(self.fd(), target, part.offset) }
+            if let Some((map, start)) = self.map_for_reading(&part.reach())?
+                && map.gather(target, target.len(), &Run { offset: part.offset - start, ..part }).is_ok()
+            {
+                return Ok(());
+            }
+            read_exact(self.fd(), target, part.offset)
         })
     }
 
@@ -185,15 +186,18 @@ impl File {
             && high - start <= map.len() as u64
             && !is_overwriting_cold_pages(&map, run, start)
         {
-            let offset = (run.offset - start) as usize;
+            let mapped = Run { offset: run.offset - start, ..*run };
+            let pitch = (run.count * run.length) as usize;
             self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
-            return match map.scatter(data, offset, run.length as usize, run.stride, run.count as usize) {
-                Ok(()) => Ok(()),
-                Err(fault) => {
-                    self.store.fault();
-                    self.write_rest(run, data, fault.done)
-                }
-            };
+            return tile::each(&mapped, |part, place| {
+                // Of a run in tiles nothing counts as done: what is written twice is the same.
+                let is_all = place.len() == data.len();
+                map.scatter(&data[place], pitch, part).map_err(|fault| if is_all { fault.done } else { 0 })
+            })
+            .or_else(|done| {
+                self.store.fault();
+                self.write_rest(run, data, done)
+            });
         }
         self.write_rest(run, data, 0)
     }
@@ -222,13 +226,13 @@ impl File {
     /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
     fn each_part(&self, run: &Run, mut each: impl FnMut(Run, usize) -> Result<()>) -> Result<()> {
         let mut at = 0;
-        for block in 0..run.count {
-            let mut offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(block as i64));
+        for block in 0..run.blocks() {
+            let mut offset = run.block(block);
             let end = offset + run.length;
             while offset < end {
                 let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
                 let length = cut - offset;
-                each(Run { piece: run.piece, offset, length, stride: length as i64, count: 1 }, at)?;
+                each(Run::line(run.piece, offset, length, length as i64, 1), at)?;
                 at += length as usize;
                 offset = cut;
             }
@@ -242,12 +246,12 @@ impl File {
 fn is_overwriting_cold_pages(map: &sys::Map, run: &Run, start: u64) -> bool {
     let page = sys::page_size() as u64;
     let whole = run.offset.next_multiple_of(page)..(run.offset + run.length) / page * page;
-    run.count == 1
+    run.blocks() == 1
         && whole.start < whole.end
         && !map.is_resident((whole.start - start) as usize, (whole.end - whole.start) as usize)
 }
 
-fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
+pub(super) fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
     while !target.is_empty() {
         let count = retry_on_intr(|| rustix::io::pread(fd, &mut *target, offset))?;
         if count == 0 {
@@ -260,7 +264,7 @@ fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Res
 }
 
 /// Counts in `written` what was written, be it all or not.
-fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
+pub(super) fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
     while !data.is_empty() {
         let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
         if count == 0 {
@@ -271,49 +275,4 @@ fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &m
         data = &data[count..];
     }
     Ok(())
-}
-
-/// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
-/// of them decides, because asking for pages that are there costs more than the copy.
-fn prefetch_runs(files: &Files, view: &View, window: Range<u64>) {
-    let Some(file) = files.one().filter(|file| is_cold(file, view, window.clone())) else { return };
-    file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-    let page = sys::page_size() as u64;
-    for run in view.runs(window) {
-        let Some((map, start)) = mapped_run(file, &run) else { continue };
-        let (reach, length) = (run.reach(), run.length as usize);
-        // Advice that is not taken costs only time.
-        if run.stride.unsigned_abs() <= page {
-            let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
-        } else {
-            (0..run.count).for_each(|k| drop(map.will_need((run.block(k) - start) as usize, length)));
-        }
-    }
-}
-
-/// Looks at the pages of a few runs, ever further apart, and of the first at some of its blocks.
-fn is_cold(file: &Arc<File>, view: &View, window: Range<u64>) -> bool {
-    const PROBES: u64 = 4;
-    let mut next = 0;
-    for (number, run) in view.runs(window).enumerate() {
-        if number < next {
-            continue;
-        }
-        let Some((map, start)) = mapped_run(file, &run) else { continue };
-        let probes = if number == 0 && run.count > 1 { PROBES } else { 1 };
-        let block = |probe: u64| (run.block((run.count - 1) * probe / probes) - start) as usize;
-        if !(0..=probes).all(|probe| map.is_resident(block(probe), run.length as usize)) {
-            return true;
-        }
-        next = 2 * number + 1;
-    }
-    false
-}
-
-/// The mapping in which a run lies, if that is one, and the byte of the file at which it starts.
-fn mapped_run(file: &Arc<File>, run: &Run) -> Option<(Arc<sys::Map>, u64)> {
-    run.piece?;
-    let reach = run.reach();
-    let (map, start) = file.try_map(reach.start, reach.end, false).ok()??;
-    (reach.end - start <= map.len() as u64).then_some((map, start))
 }

@@ -4,6 +4,7 @@
 //   afbfs_copy_aligned_source(x0 dst, x1 src, x2 bytes): loads are aligned
 //   afbfs_copy_aligned_target(x0 dst, x1 src, x2 bytes): stores are aligned
 //   afbfs_copy_strided_N(x0 dst, x1 dst stride, x2 src, x3 src stride, x4 elements)
+//   afbfs_copy_reversed_N(x0 dst, x1 dst step, x2 src, x3 src step, x4 groups, at least 1)
 
     .text
     .p2align 4
@@ -110,8 +111,49 @@ afbfs_copy_strided_16:
     mov x0, x4
     ret
 
+// Turns the elements in groups of 16 bytes round; the groups lie in opposite orders on the two sides.
+    .macro afbfs_reversed size
+    .p2align 4
+    .globl afbfs_copy_reversed_\size
+afbfs_copy_reversed_\size:
+1:
+    ldr q0, [x2]
+    .if \size == 1
+    rev64 v0.16b, v0.16b
+    .elseif \size == 2
+    rev64 v0.8h, v0.8h
+    .elseif \size == 4
+    rev64 v0.4s, v0.4s
+    .endif
+    ext v0.16b, v0.16b, v0.16b, #8
+    str q0, [x0]
+    add x2, x2, x3
+    add x0, x0, x1
+    sub x4, x4, #1
+    cbnz x4, 1b
+    mov x0, x4
+    ret
+    .endm
+
+    afbfs_reversed 1
+    afbfs_reversed 2
+    afbfs_reversed 4
+    afbfs_reversed 8
+
 afbfs_copy_end:
     nop
 afbfs_copy_landing:
     mov x0, x4
+    ret
+
+// afbfs_prefetch(x0 start, x1 bytes, at least 1): brings cache lines, and never faults.
+    .globl afbfs_prefetch
+    .p2align 4
+afbfs_prefetch:
+    add x1, x0, x1
+1:
+    prfm pldl1keep, [x0]
+    add x0, x0, #64
+    cmp x0, x1
+    b.lo 1b
     ret

@@ -94,6 +94,7 @@ impl File {
 /// The pages of a view, as ranges of bytes of its files; neighbours that touch are one.
 struct Ranges<'a> {
     runs: crate::runs::Runs<'a>,
+    /// A run, and how many of its blocks are done.
     current: Option<(crate::runs::Run, u64)>,
     pending: Option<(u64, Range<u64>)>,
 }
@@ -108,16 +109,16 @@ impl Ranges<'_> {
                 self.current = Some((run, 0));
                 continue;
             };
-            let Some(piece) = run.piece.filter(|_| *done < run.count) else {
+            let Some(piece) = run.piece.filter(|_| *done < run.blocks()) else {
                 self.current = None;
                 continue;
             };
             let (low, high) = if run.stride.unsigned_abs() <= page {
-                *done = run.count;
-                let reach = run.reach();
+                let reach = run.row(*done / run.count).reach();
+                *done += run.count;
                 (reach.start, reach.end)
             } else {
-                let offset = run.offset.wrapping_add_signed(run.stride.wrapping_mul(*done as i64));
+                let offset = run.block(*done);
                 *done += 1;
                 (offset, offset + run.length)
             };

@@ -7,7 +7,7 @@
 //! `pkg/safecopy` works this way.) A SIGBUS anywhere else ends the process, as it should.
 //!
 //! The loops never split an aligned element of up to 8 bytes on the side of the mapping, so that it cannot
-//! tear; and being assembly they carry no assumption that nobody else writes to the memory they read.
+//! tear (a move of 16 bytes is split, if at all, where the address is a multiple of 8); and being assembly they carry no assumption that nobody else writes to the memory they read.
 
 #![allow(unsafe_code)]
 
@@ -18,6 +18,11 @@ use std::sync::Once;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use self::blocks::Mapped;
+use crate::runs::Run;
+
+mod blocks;
+
 #[cfg(target_arch = "aarch64")]
 std::arch::global_asm!(include_str!("copy_aarch64.s"));
 #[cfg(target_arch = "x86_64")]
@@ -26,26 +31,17 @@ std::arch::global_asm!(include_str!("copy_x86_64.s"), options(att_syntax));
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_endian = "little")))]
 compile_error!("afbfs supports Linux on little-endian x86-64 and aarch64");
 
-// Each returns how much was left when a fault stopped it: bytes, or elements of the strided loops.
-unsafe extern "C" {
-    fn afbfs_copy_aligned_source(dst: *mut u8, src: *const u8, len: usize) -> usize;
-    fn afbfs_copy_aligned_target(dst: *mut u8, src: *const u8, len: usize) -> usize;
-    fn afbfs_copy_strided_1(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize) -> usize;
-    fn afbfs_copy_strided_2(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize) -> usize;
-    fn afbfs_copy_strided_4(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize) -> usize;
-    fn afbfs_copy_strided_8(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize) -> usize;
-    fn afbfs_copy_strided_16(dst: *mut u8, dst_stride: isize, src: *const u8, src_stride: isize, count: usize)
-    -> usize;
-    static afbfs_copy_begin: u8;
-    static afbfs_copy_end: u8;
-    static afbfs_copy_landing: u8;
-}
-
-/// How much of a copy was done when the mapping faulted: at least so much, and less than 32 bytes more.
+/// How much of a copy was done when the mapping faulted: at least so much, and perhaps some of what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// Bytes that were copied before the fault.
     pub(super) done: usize,
+}
+
+impl Fault {
+    fn of(left: usize, run: &Run) -> Result<(), Fault> {
+        if left == 0 { Ok(()) } else { Err(Fault { done: run.bytes() as usize - left }) }
+    }
 }
 
 /// A window of a file, mapped shared.
@@ -90,58 +86,64 @@ impl Map {
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(offset), len) }
     }
 
-    /// Copies blocks of the mapping into `buffer`, one after the other: `count` blocks of `length` bytes, the first at
-    /// `offset`, each `stride` bytes after the one before. The buffer holds just as many bytes.
+    /// Copies the blocks of a run into `buffer`, whose rows begin `pitch` bytes apart and have no gaps in them. The
+    /// run's offset counts from the start of the mapping.
     ///
     /// # Errors
     /// Where the mapping faults.
-    pub(super) fn gather(
-        &self,
-        buffer: &mut [u8],
-        offset: usize,
-        length: usize,
-        stride: i64,
-        count: usize,
-    ) -> Result<(), Fault> {
-        self.check_blocks(buffer.len(), offset, length, stride, count);
-        let (dst, step) = (buffer.as_mut_ptr(), length as isize);
-        // SAFETY: the blocks are inside the mapping, and the buffer holds `length * count` bytes.
+    pub(super) fn gather(&self, buffer: &mut [u8], pitch: usize, run: &Run) -> Result<(), Fault> {
+        self.check(buffer.len(), pitch, run);
+        let (dst, length) = (buffer.as_mut_ptr(), run.length as isize);
+        // SAFETY: the blocks lie inside the mapping, and inside the buffer with its own pitch, which was just checked.
         let left = unsafe {
-            let src = self.raw.as_ptr().add(offset);
-            copy_blocks(dst, step, src, stride as isize, length, count, afbfs_copy_aligned_source)
+            let src = self.raw.as_ptr().add(run.offset as usize);
+            blocks::copy(
+                dst,
+                [length, pitch as isize],
+                src,
+                [run.stride as isize, run.pitch as isize],
+                run,
+                Mapped::Source,
+            )
         };
-        if left == 0 { Ok(()) } else { Err(Fault { done: buffer.len() - left }) }
+        Fault::of(left, run)
     }
 
-    /// The reverse of [`Map::gather`]: copies `data` into blocks of the mapping.
+    /// The reverse of [`Map::gather`]: copies `data` into the blocks of a run of the mapping.
     ///
     /// # Errors
     /// Where the mapping faults; what lies before is written.
-    pub(super) fn scatter(
-        &self,
-        data: &[u8],
-        offset: usize,
-        length: usize,
-        stride: i64,
-        count: usize,
-    ) -> Result<(), Fault> {
+    pub(super) fn scatter(&self, data: &[u8], pitch: usize, run: &Run) -> Result<(), Fault> {
         assert!(self.writable);
-        self.check_blocks(data.len(), offset, length, stride, count);
-        let (src, step) = (data.as_ptr(), length as isize);
-        // SAFETY: the blocks are inside the mapping, which is writable, and `data` holds `length * count` bytes. No
+        self.check(data.len(), pitch, run);
+        let (src, length) = (data.as_ptr(), run.length as isize);
+        // SAFETY: the blocks lie inside the mapping, which is writable, and inside `data` with its own pitch. No
         // reference to the mapping's bytes is held by code that would mind the change (see `borrow`).
         let left = unsafe {
-            let dst = self.raw.as_mut_ptr().add(offset);
-            copy_blocks(dst, stride as isize, src, step, length, count, afbfs_copy_aligned_target)
+            let dst = self.raw.as_mut_ptr().add(run.offset as usize);
+            blocks::copy(
+                dst,
+                [run.stride as isize, run.pitch as isize],
+                src,
+                [length, pitch as isize],
+                run,
+                Mapped::Target,
+            )
         };
-        if left == 0 { Ok(()) } else { Err(Fault { done: data.len() - left }) }
+        Fault::of(left, run)
     }
 
-    /// Checks that the blocks lie inside the mapping and hold so many bytes.
-    fn check_blocks(&self, bytes: usize, offset: usize, length: usize, stride: i64, count: usize) {
-        assert_eq!(Some(bytes), length.checked_mul(count));
-        let last = offset as i128 + i128::from(stride) * (count.max(1) as i128 - 1);
-        let (low, high) = (last.min(offset as i128), last.max(offset as i128) + length as i128);
+    /// Checks that the blocks lie inside the mapping, and fill so many bytes with rows that begin `pitch` bytes apart.
+    fn check(&self, bytes: usize, pitch: usize, run: &Run) {
+        let wide = |number: u64| i128::from(number) - 1;
+        let row = i128::from(run.length) * i128::from(run.count);
+        assert!(run.length > 0 && run.count > 0 && run.rows > 0, "no blocks");
+        assert!(run.rows == 1 || pitch as i128 >= row, "rows overlap");
+        assert_eq!(bytes as i128, if run.rows == 1 { row } else { pitch as i128 * wide(run.rows) + row });
+        let across = i128::from(run.stride) * wide(run.count);
+        let down = i128::from(run.pitch) * wide(run.rows);
+        let low = i128::from(run.offset) + across.min(0) + down.min(0);
+        let high = i128::from(run.offset) + across.max(0) + down.max(0) + i128::from(run.length);
         assert!(low >= 0 && high <= self.len() as i128, "blocks outside of the mapping");
     }
 
@@ -153,14 +155,18 @@ impl Map {
         self.raw.flush_range(offset, len)
     }
 
-    /// Asks for a range of pages to be read, without waiting for them.
+    /// Asks for a range of pages to be read, without waiting for them. The kernel takes no more at once than the disk does in
+    /// one request, and says nothing of the rest, so that a long range is asked for in parts.
     ///
     /// # Errors
     /// What `madvise(2)` answers.
     pub(super) fn will_need(&self, offset: usize, len: usize) -> io::Result<()> {
+        const AT_ONCE: usize = 512 << 10;
         let end = (offset + len).min(self.len());
         let start = offset / page_size() * page_size();
-        self.raw.advise_range(memmap2::Advice::WillNeed, start, end.saturating_sub(start))
+        (start..end)
+            .step_by(AT_ONCE)
+            .try_for_each(|start| self.raw.advise_range(memmap2::Advice::WillNeed, start, AT_ONCE.min(end - start)))
     }
 
     /// Whether all pages of a range of bytes are in memory, as far as the kernel tells: it answers yes for files
@@ -187,45 +193,15 @@ impl Map {
     }
 }
 
-type Plain = unsafe extern "C" fn(*mut u8, *const u8, usize) -> usize;
-type Strided = unsafe extern "C" fn(*mut u8, isize, *const u8, isize, usize) -> usize;
-
-/// Copies blocks, and returns how many bytes were left at a fault.
-///
-/// # Safety
-/// All blocks of both sides must lie in memory that is mapped; `plain` must be one of the copy loops above.
-unsafe fn copy_blocks(
-    mut dst: *mut u8,
-    dst_stride: isize,
-    mut src: *const u8,
-    src_stride: isize,
-    length: usize,
-    count: usize,
-    plain: Plain,
-) -> usize {
-    let by_size: Option<Strided> = match length {
-        _ if count < 2 => None,
-        1 => Some(afbfs_copy_strided_1),
-        2 => Some(afbfs_copy_strided_2),
-        4 => Some(afbfs_copy_strided_4),
-        8 => Some(afbfs_copy_strided_8),
-        16 => Some(afbfs_copy_strided_16),
-        _ => None,
-    };
-    if let Some(copy) = by_size {
-        // SAFETY: the caller vouches for all blocks.
-        return unsafe { copy(dst, dst_stride, src, src_stride, count) } * length;
+/// How often this thread has waited for a page to be read from disk.
+pub(super) fn major_faults() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the kernel fills the structure, which is large enough, unless it answers an error.
+    match unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } {
+        // SAFETY: the call has succeeded.
+        0 => unsafe { usage.assume_init() }.ru_majflt as u64,
+        _ => 0,
     }
-    for done in 0..count {
-        // SAFETY: the caller vouches for all blocks.
-        let left = unsafe { plain(dst, src, length) };
-        if left > 0 {
-            return left + (count - done - 1) * length;
-        }
-        dst = dst.wrapping_offset(dst_stride);
-        src = src.wrapping_offset(src_stride);
-    }
-    0
 }
 
 /// Bytes of a page.
@@ -299,8 +275,8 @@ extern "C" fn on_sigbus(_signal: libc::c_int, _info: *mut libc::siginfo_t, conte
     // contents are never read here.
     unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();
-        let (begin, end) = (&raw const afbfs_copy_begin as usize, &raw const afbfs_copy_end as usize);
-        let landing = &raw const afbfs_copy_landing as usize;
+        let (begin, end) = (&raw const blocks::afbfs_copy_begin as usize, &raw const blocks::afbfs_copy_end as usize);
+        let landing = &raw const blocks::afbfs_copy_landing as usize;
         #[cfg(target_arch = "x86_64")]
         {
             let at = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];

@@ -1,82 +1,47 @@
-//! Neighbouring columns, copied together.
+//! Rows that lie next to each other, copied together.
 //!
-//! A window of a transposed array is a sequence of runs of one shape, each a few bytes behind the one before: columns
-//! next to each other. Copied one after the other, each of them fetches every cache line anew, as the lines of the
-//! column before are gone by then. Copied in tiles, a few rows of all columns at a time, each line is fetched once
-//! (8192 x 8192 float64: about three times as fast).
-//!
-//! [`Batch`] collects such runs; the result is the same as that of copying them one by one.
+//! A window of a transposed array is a run of columns, each a few bytes behind the one before. Copied one after the
+//! other, each of them fetches every cache line anew, as the lines of the column before are gone by then. Copied in
+//! tiles, a few blocks of all columns at a time, each line is fetched once (8192 x 8192 float64: about three times as
+//! fast).
 
-use std::sync::Arc;
+use std::ops::Range;
 
-use rustix::io::Result;
-
-use super::File;
 use crate::runs::Run;
 
-/// So many runs are copied together.
-const RUNS: usize = 64;
-/// The first bytes of the runs lie so near to each other: on one page, or two.
+/// So many rows are copied together.
+const ROWS: u64 = 64;
+/// The first bytes of these rows lie so near to each other: on one page, or two.
 const NEAR: u64 = 4096;
-/// Rows of a tile. Where the stride is a large power of two, all lines of a column compete for the 8 places or so that a
-/// first-level cache has for them.
-const ROWS: u64 = 8;
+/// Blocks of a row in a tile. Where the stride is a large power of two, the lines of all blocks compete for the 8 places
+/// or so that a first-level cache has for them.
+const BLOCKS: u64 = 8;
 
-/// Runs of one shape that lie near each other.
-#[derive(Debug)]
-pub(super) struct Batch {
-    runs: [Run; RUNS],
-    len: usize,
+/// Whether tiles are faster than rows. Blocks of a cache line or more gain nothing.
+fn is_tiled(run: &Run) -> bool {
+    let (stride, pitch) = (run.stride.unsigned_abs(), run.pitch.unsigned_abs());
+    run.rows > 1 && run.count > BLOCKS && run.length < 64 && 0 < pitch && pitch < stride.min(NEAR)
 }
 
-impl Batch {
-    pub(super) fn new(run: Run) -> Batch {
-        Batch { runs: [run; RUNS], len: 1 }
+/// Calls `each` for the parts of a run, in the order in which they are best copied, with their place among the run's
+/// bytes, where their rows are as far apart as those of the run.
+///
+/// # Errors
+/// The first of `each`.
+pub(super) fn each<E>(run: &Run, mut each: impl FnMut(&Run, Range<usize>) -> Result<(), E>) -> Result<(), E> {
+    if !is_tiled(run) {
+        return each(run, 0..run.bytes() as usize);
     }
-
-    pub(super) fn runs(&self) -> &[Run] {
-        &self.runs[..self.len]
-    }
-
-    /// Whether a run may join. Blocks of a cache line or more gain nothing.
-    pub(super) fn continues_with(&self, run: &Run) -> bool {
-        let first = &self.runs[0];
-        self.len < RUNS
-            && first.count > ROWS
-            && first.length < 64
-            && first.stride.unsigned_abs() > first.length
-            && (first.piece, first.length, first.stride, first.count) == (run.piece, run.length, run.stride, run.count)
-            && first.offset.abs_diff(run.offset) < NEAR
-    }
-
-    pub(super) fn push(&mut self, run: Run) {
-        self.runs[self.len] = run;
-        self.len += 1;
-    }
-
-    /// Copies the runs into a buffer, one behind the other. Gives false where that is left to others: for a single run,
-    /// where they do not lie in one mapping, or where it faults.
-    ///
-    /// # Errors
-    /// What mapping the file answers.
-    pub(super) fn gather(&self, file: &Arc<File>, file_len: u64, target: &mut [u8]) -> Result<bool> {
-        let first = self.runs[0];
-        let low = self.runs().iter().map(|run| run.reach().start).min().unwrap_or(0);
-        let high = self.runs().iter().map(|run| run.reach().end).max().unwrap_or(0);
-        if self.len < 2 || high > file_len {
-            return Ok(false);
+    let together = (NEAR / run.pitch.unsigned_abs()).clamp(2, ROWS);
+    let row_bytes = run.count * run.length;
+    for row in (0..run.rows).step_by(together as usize) {
+        let rows = together.min(run.rows - row);
+        for block in (0..run.count).step_by(BLOCKS as usize) {
+            let count = BLOCKS.min(run.count - block);
+            let tile = Run { offset: run.block(row * run.count + block), rows, count, ..*run };
+            let start = row * row_bytes + block * run.length;
+            each(&tile, start as usize..(start + (rows - 1) * row_bytes + count * run.length) as usize)?;
         }
-        let Some((map, start)) = file.map_for_reading(&(low..high))? else { return Ok(false) };
-        let (length, bytes) = (first.length as usize, (first.length * first.count) as usize);
-        for row in (0..first.count).step_by(ROWS as usize) {
-            let count = (first.count - row).min(ROWS) as usize;
-            for (run, target) in self.runs().iter().zip(target.chunks_exact_mut(bytes)) {
-                let part = &mut target[row as usize * length..][..count * length];
-                if map.gather(part, (run.block(row) - start) as usize, length, run.stride, count).is_err() {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
     }
+    Ok(())
 }

@@ -13,6 +13,8 @@ size_t afbfs_copy_aligned_source(void *dst, const void *src, size_t len);
 size_t afbfs_copy_aligned_target(void *dst, const void *src, size_t len);
 typedef size_t strided(void *dst, long dst_stride, const void *src, long src_stride, size_t count);
 strided afbfs_copy_strided_1, afbfs_copy_strided_2, afbfs_copy_strided_4, afbfs_copy_strided_8, afbfs_copy_strided_16;
+strided afbfs_copy_reversed_1, afbfs_copy_reversed_2, afbfs_copy_reversed_4, afbfs_copy_reversed_8;
+void afbfs_prefetch(const void *start, size_t len);
 extern char afbfs_copy_begin, afbfs_copy_end, afbfs_copy_landing;
 
 static const struct {
@@ -21,6 +23,13 @@ static const struct {
 } STRIDED[] = {
     {afbfs_copy_strided_1, 1}, {afbfs_copy_strided_2, 2},   {afbfs_copy_strided_4, 4},
     {afbfs_copy_strided_8, 8}, {afbfs_copy_strided_16, 16},
+};
+
+static const struct {
+    strided *copy;
+    int size;
+} REVERSED[] = {
+    {afbfs_copy_reversed_1, 1}, {afbfs_copy_reversed_2, 2}, {afbfs_copy_reversed_4, 4}, {afbfs_copy_reversed_8, 8},
 };
 
 static void check(int holds, const char *what) {
@@ -68,6 +77,22 @@ static void strided_copies(void) {
             }
 }
 
+/* Groups of 16 bytes: those of the one side in order, those of the other from the last on. */
+static void reversed_copies(void) {
+    for (int k = 0; k < 4; k++)
+        for (int groups = 1; groups < 20; groups++)
+            for (int side = 0; side < 2; side++) {
+                int size = REVERSED[k].size, count = groups * 16 / size, last = (groups - 1) * 16;
+                memset(target, 0xee, sizeof target);
+                unsigned char *dst = target + 16 + (side ? last : 0), *src = source + 3 + (side ? 0 : last);
+                long step = side ? -16 : 16;
+                check(REVERSED[k].copy(dst, step, src, -step, groups) == 0, "a reversed copy");
+                for (int i = 0; i < count; i++)
+                    check(memcmp(target + 16 + i * size, source + 3 + (count - 1 - i) * size, size) == 0, "an element");
+                check(target[15] == 0xee && target[16 + groups * 16] == 0xee, "the bytes around a reversed copy");
+            }
+}
+
 static void faults(void) {
     long page = sysconf(_SC_PAGESIZE);
     char name[] = "/tmp/afbfs-copy-XXXXXX";
@@ -85,6 +110,13 @@ static void faults(void) {
         left = STRIDED[k].copy(buffer, STRIDED[k].size, map, 64, 4 * page / 64);
         check(left == (size_t)(2 * page / 64), "what is left of a strided read");
     }
+    for (int k = 0; k < 4; k++) {
+        left = REVERSED[k].copy(buffer + 3 * page, -16, map + page, 16, 2 * page / 16);
+        check(left == (size_t)(page / 16), "what is left of a reversed read");
+        left = REVERSED[k].copy(map + 3 * page - 16, -16, buffer, 16, 2 * page / 16);
+        check(left == (size_t)(2 * page / 16), "what is left of a reversed write");
+    }
+    afbfs_prefetch(map + 3 * page, page);
 }
 
 int main(void) {
@@ -95,6 +127,7 @@ int main(void) {
         source[i] = i * 7 + i / 256;
     plain_copies();
     strided_copies();
+    reversed_copies();
     faults();
     puts("the copy loops for aarch64 are right");
     return 0;
