@@ -47,15 +47,15 @@ pub(super) fn float(number: f64) -> Value {
     }
 }
 
-/// The text of a field of fixed length, up to the first zero byte, without blanks at its end. What is not UTF-8 is
-/// taken for Latin-1, in which every byte is the character of its number.
+/// A text in bytes that end, at the latest, with a zero; blanks around it are dropped. What is not UTF-8 is taken for Latin-1,
+/// in which every byte is the character of its number.
 pub(super) fn text(bytes: &[u8]) -> String {
     let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
     };
-    text.trim_end().to_owned()
+    text.trim().to_owned()
 }
 
 /// Sees to it that no two members have one name; `what` names the format.
