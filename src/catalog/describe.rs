@@ -259,6 +259,7 @@ impl Catalog {
 
     fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, bool, Fingerprint), Refusal> {
         self.headers_read.fetch_add(1, Ordering::Relaxed);
+        let _whole = file.whole_sums();
         let len = file.len().map_err(io::Error::from)?;
         let reader = Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default() };
         match origin {
