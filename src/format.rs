@@ -13,10 +13,12 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod afni;
 mod beside;
 pub mod fits;
 pub mod gguf;
 mod header;
+mod lines;
 pub mod mrc;
 pub mod netcdf3;
 pub mod nifti;
@@ -200,6 +202,7 @@ pub trait Format: Sync {
 /// All formats. The order decides which of several files of one stem has the stem as its name.
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
+    &afni::Afni,
     &fits::Fits,
     &gguf::Gguf,
     &mrc::Mrc,
