@@ -24,6 +24,7 @@ pub mod netcdf3;
 pub mod nifti;
 pub mod npy;
 pub mod nrrd;
+pub mod parrec;
 pub mod raw;
 pub mod safetensors;
 pub mod zarr;
@@ -205,6 +206,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &afni::Afni,
     &fits::Fits,
     &gguf::Gguf,
+    // Before MRC, whose files may have the same extension as the data of PAR/REC.
+    &parrec::ParRec,
     &mrc::Mrc,
     &netcdf3::NetCdf3,
     &nifti::Nifti,
