@@ -15,6 +15,7 @@ use crate::source::{ReadAt, Siblings};
 
 pub mod afni;
 mod beside;
+pub mod dicom;
 pub mod fits;
 pub mod gguf;
 mod header;
@@ -204,6 +205,7 @@ pub trait Format: Sync {
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
     &afni::Afni,
+    &dicom::Dicom,
     &fits::Fits,
     &gguf::Gguf,
     // Before MRC, whose files may have the same extension as the data of PAR/REC.
