@@ -14,9 +14,11 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod afni;
 pub mod aiff;
 pub mod au;
 mod beside;
+pub mod dicom;
 pub mod edf;
 pub mod fits;
 pub mod gguf;
@@ -24,12 +26,14 @@ pub mod hdf5;
 mod header;
 pub mod idx;
 pub mod las;
+mod lines;
 pub mod mrc;
 pub mod netcdf3;
 pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod nrrd;
+pub mod parrec;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;
@@ -233,14 +237,18 @@ pub trait Format: Sync {
 /// All formats. The order decides which of several files of one stem has the stem as its name.
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
+    // Before MRC, whose files may have the same extension as the data of PAR/REC.
+    &afni::Afni,
     &aiff::Aiff,
     &au::Au,
+    &dicom::Dicom,
     &edf::Edf,
     &fits::Fits,
     &gguf::Gguf,
     &hdf5::Hdf5,
     &idx::Idx,
     &las::Las,
+    &parrec::ParRec,
     &mrc::Mrc,
     &netcdf3::NetCdf3,
     &nifti::Nifti,

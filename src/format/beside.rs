@@ -50,6 +50,24 @@ pub(super) fn len(siblings: &dyn Siblings, name: &str) -> Result<u64, Refusal> {
     })
 }
 
+/// The same, where it may have been compressed, and then has another name.
+pub(super) fn len_of_plain(siblings: &dyn Siblings, name: &str) -> Result<u64, Refusal> {
+    let missing = match len(siblings, name) {
+        Ok(held) => return Ok(held),
+        Err(missing) => missing,
+    };
+    for extension in [".gz", ".bz2", ".Z"] {
+        let compressed = format!("{name}{extension}");
+        if len(siblings, &compressed).is_ok() {
+            return Err(Refusal(format!(
+                "its elements are compressed as a whole, in {}; `afbfs unpack` writes a plain copy",
+                excerpt(&compressed)
+            )));
+        }
+    }
+    Err(missing)
+}
+
 /// Sees to it that the file of this name has all elements, up to byte `end`.
 pub(super) fn complete(name: &str, end: u64, held: u64) -> Result<(), Refusal> {
     if end <= held {

@@ -103,7 +103,7 @@ impl Format for Nifti {
             let image = beside::partner(file_name, ".img", ".IMG").ok_or_else(|| {
                 Refusal("its name has no extension, so that its .img cannot be found; rename it".into())
             })?;
-            beside::complete(&image, layout.extent().end, image_len(siblings, &image)?)?;
+            beside::complete(&image, layout.extent().end, beside::len_of_plain(siblings, &image)?)?;
             Listed::files(vec![image])
         } else {
             header::complete(&layout, file.len())?;
@@ -122,21 +122,6 @@ impl Format for Nifti {
 
 fn fault(what: &str) -> Refusal {
     Refusal(format!("{what}; it is damaged, or a file of another kind: save it again"))
-}
-
-/// The length of the file with the elements.
-fn image_len(siblings: &dyn Siblings, image: &str) -> Result<u64, Refusal> {
-    let missing = match beside::len(siblings, image) {
-        Ok(held) => return Ok(held),
-        Err(missing) => missing,
-    };
-    let compressed = format!("{image}.gz");
-    Err(match beside::len(siblings, &compressed) {
-        Ok(_) => Refusal(format!(
-            "its elements are compressed as a whole, in {compressed}; `afbfs unpack` writes a plain copy"
-        )),
-        Err(_) => missing,
-    })
 }
 
 fn dtype(header: &Header<'_>) -> Result<DType, Refusal> {

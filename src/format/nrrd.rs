@@ -37,17 +37,15 @@ use serde_json::Value;
 use crate::dtype::literal::excerpt;
 use crate::dtype::{ByteOrder, DType, Kind, MAX_ITEMSIZE};
 use crate::format::header::{self, Attributes, MAX_ATTRIBUTES, MAX_TEXT};
+use crate::format::lines::Lines;
 use crate::format::{Array, Content, Files, Format, Refusal};
 use crate::grid::Grid;
 use crate::layout::{Layout, MAX_NDIM, Order};
 use crate::source::{ReadAt, Siblings};
 
 pub mod data;
-mod lines;
 #[cfg(test)]
 mod tests;
-
-use lines::Lines;
 
 /// The longest header that is read, in bytes.
 pub const MAX_HEADER: u64 = 4 << 20;
@@ -77,7 +75,7 @@ impl Format for Nrrd {
     }
 
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Content, Refusal> {
-        let mut lines = Lines::new(file, MAX_HEADER);
+        let mut lines = Lines::new(file, "NRRD", MAX_HEADER);
         let header = Header::read(&mut lines)?;
         header.check_encoding()?;
         let dtype = header.dtype()?;

@@ -1,14 +1,18 @@
-//! A header of lines, read from its start to its end and hardly beyond.
+//! Headers of lines, read from their start to their end and hardly beyond.
 
 use crate::format::Refusal;
 use crate::source::ReadAt;
 
-/// So many bytes are read at a time.
-const READ: usize = 1 << 10;
+/// The first read; each further one is twice as long, up to the largest. Short headers are read together with few
+/// elements behind them, long ones in few calls.
+const FIRST_READ: usize = 1 << 10;
+const LARGEST_READ: usize = 64 << 10;
 
 /// Reads the lines of a file.
 pub(super) struct Lines<'a> {
     file: &'a dyn ReadAt,
+    /// The format, for messages.
+    what: &'static str,
     /// The byte at which the lines must have ended.
     limit: u64,
     block: Vec<u8>,
@@ -16,11 +20,12 @@ pub(super) struct Lines<'a> {
     used: usize,
     /// Offset of the block's first byte.
     start: u64,
+    next_read: usize,
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(file: &'a dyn ReadAt, limit: u64) -> Lines<'a> {
-        Lines { file, limit, block: Vec::new(), used: 0, start: 0 }
+    pub(super) fn new(file: &'a dyn ReadAt, what: &'static str, limit: u64) -> Lines<'a> {
+        Lines { file, what, limit, block: Vec::new(), used: 0, start: 0, next_read: FIRST_READ }
     }
 
     /// Offset of the next line.
@@ -39,16 +44,17 @@ impl<'a> Lines<'a> {
             searched = rest.len();
             let at = self.position() + searched as u64;
             if at >= self.limit {
+                let (what, limit) = (self.what, self.limit);
                 return Err(Refusal(format!(
-                    "its NRRD header, or what it skips, is longer than the {} bytes that are read; it is damaged, or has to \
-                     be shortened",
-                    self.limit
+                    "its {what} header, or what it skips, is longer than the {limit} bytes that are read; it is \
+                     damaged, or has to be shortened"
                 )));
             }
             self.block.drain(..self.used);
             self.start += self.used as u64;
             self.used = 0;
-            self.block.resize(searched + READ, 0);
+            self.block.resize(searched + self.next_read, 0);
+            self.next_read = (self.next_read * 2).min(LARGEST_READ);
             let count = self.file.read_at(&mut self.block[searched..], at)?;
             self.block.truncate(searched + count);
             if count == 0 {
