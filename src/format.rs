@@ -15,6 +15,7 @@ use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
 pub mod aiff;
+pub mod arrow;
 pub mod au;
 pub mod edf;
 pub mod gguf;
@@ -229,6 +230,7 @@ pub trait Format: Sync {
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
     &aiff::Aiff,
+    &arrow::Arrow,
     &au::Au,
     &edf::Edf,
     &gguf::Gguf,
