@@ -16,6 +16,7 @@ use crate::source::{ReadAt, Siblings};
 
 pub mod afni;
 pub mod aiff;
+pub mod arrow;
 pub mod au;
 mod beside;
 pub mod dicom;
@@ -240,6 +241,7 @@ pub static FORMATS: &[&dyn Format] = &[
     // Before MRC, whose files may have the same extension as the data of PAR/REC.
     &afni::Afni,
     &aiff::Aiff,
+    &arrow::Arrow,
     &au::Au,
     &dicom::Dicom,
     &edf::Edf,

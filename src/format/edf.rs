@@ -32,7 +32,6 @@
 //!   many as the file holds.
 //! - The times of records with gaps are in the annotations only.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -40,7 +39,7 @@ use serde_json::Value;
 
 use crate::dtype::literal::excerpt;
 use crate::dtype::{ByteOrder, DType, Kind};
-use crate::format::header::{self, Attributes, Cursor, MAX_ATTRIBUTES};
+use crate::format::header::{self, Attributes, Cursor, MAX_ATTRIBUTES, Numbered};
 use crate::format::{Array, Container, Content, Format, Member, Refusal};
 use crate::grid::{Grid, Pieces, Place};
 use crate::layout::{Layout, Order};
@@ -81,13 +80,15 @@ impl Format for Edf {
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
         let mut cursor = Cursor::new(file, "EDF", HEADER * 10_000);
         let (recording, attributes) = Recording::read(&mut cursor, file.len())?;
-        let mut names = Names::default();
+        let mut names = Numbered::default();
         let mut room = MAX_ROOM;
         let mut at = HEADER * (recording.signals.len() as u64 + 1);
         let mut members = Vec::new();
         for (number, signal) in recording.signals.iter().enumerate() {
             let found = recording.array(signal, at, &mut room);
-            members.push(Member { path: vec![names.name(&signal.label, number + 1)], found });
+            let label = &signal.label;
+            let name = if label.is_empty() { format!("signal-{}", number + 1) } else { label.clone() };
+            members.push(Member { path: vec![names.name(name)], found });
             at += signal.samples * recording.itemsize;
         }
         Ok(Content::Many(Container { members, attributes }))
@@ -99,28 +100,6 @@ const MAX_ROOM: usize = 4 << 20;
 
 fn fault(what: &str) -> Refusal {
     Refusal(format!("{what}; it is damaged: copy or export it again"))
-}
-
-/// Names of arrays, none of them twice.
-#[derive(Debug, Default)]
-struct Names {
-    taken: HashSet<String>,
-    counts: HashMap<String, u32>,
-}
-
-impl Names {
-    /// The name of a signal with this label, which is that of this number.
-    fn name(&mut self, label: &str, number: usize) -> String {
-        let label = if label.is_empty() { format!("signal-{number}") } else { label.to_owned() };
-        let count = self.counts.entry(label.clone()).or_default();
-        loop {
-            *count += 1;
-            let name = if *count == 1 { label.clone() } else { format!("{label}-{count}") };
-            if self.taken.insert(name.clone()) {
-                return name;
-            }
-        }
-    }
 }
 
 /// A signal, as the header describes it.

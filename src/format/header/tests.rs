@@ -188,6 +188,13 @@ fn texts() {
 }
 
 #[test]
+fn names_that_stand_twice_get_a_number() {
+    let mut names = Numbered::default();
+    let found = ["a", "a-2", "a", "a", "b", "a-2"].map(|name| names.name(name.into()));
+    assert_eq!(found, ["a", "a-2", "a-3", "a-4", "b", "a-2-2"]);
+}
+
+#[test]
 fn attributes_that_do_not_fit_are_left_out() {
     let mut attributes = Attributes::new(60);
     attributes.insert("a", "x".repeat(30).into());
