@@ -62,7 +62,7 @@ def npzs():
     streamed = io.BytesIO()
     streamed.seekable = lambda: False
     with zipfile.ZipFile(streamed, "w") as out:
-        out.writestr("s.npy", npy())
+        out.writestr(zipfile.ZipInfo("s.npy"), npy())
     yield "streamed", streamed.getvalue()
     large = io.BytesIO()
     with zipfile.ZipFile(large, "w") as out, out.open("z.npy", "w", force_zip64=True) as member:
@@ -112,7 +112,8 @@ def torches():
         return lambda torch: Tensor(Storage(getattr(torch, kind), key, count), 0, shape, strides, False, OrderedDict())
 
     one = torch_pickle(tensor("FloatStorage", (2, 3), (3, 1)))
-    yield "one", archive([("P/data.pkl", one), ("P/byteorder", b"little"), ("P/data/0", bytes(24)), ("P/version", b"3\n")])
+    yield "one", archive([
+        ("P/data.pkl", one), ("P/byteorder", b"little"), ("P/data/0", bytes(24)), ("P/version", b"3\n")])
     state = torch_pickle(lambda torch: OrderedDict([
         ("layer.weight", tensor("BFloat16Storage", (3, 2), (1, 3))(torch)),
         ("more", [tensor("LongStorage", (2,), (1,), "1", 2)(torch), {"deep": 3.5}]),
@@ -204,26 +205,195 @@ def zarrs():
                      {"name": "bytes", "configuration": {"endian": "big"}}, {"name": "crc32c"}],
           "dimension_names": ["a", None], "attributes": {"k": [1, 2]}}
     yield "v2", SEPARATOR.join([json.dumps(v2).encode(), json.dumps(attributes).encode(), b".zarray"])
-    v2 |= {"dtype": [["a", "<i4"], ["b", "|S2", [2]]], "fill_value": "AAAAAAAAAAA=", "compressor": {"id": "blosc", "cname": "lz4"}}
+    v2 |= {"dtype": [["a", "<i4"], ["b", "|S2", [2]]], "fill_value": "AAAAAAAAAAA=",
+           "compressor": {"id": "blosc", "cname": "lz4"}}
     yield "v2-record", SEPARATOR.join([json.dumps(v2).encode(), b"", b".zarray"])
     yield "v3", SEPARATOR.join([json.dumps(v3).encode(), b"", b"zarr.json"])
     v3 |= {"data_type": "complex64", "fill_value": ["Infinity", "0x7fc00000"], "codecs": [{"name": "bytes"}]}
     yield "v3-complex", SEPARATOR.join([json.dumps(v3).encode(), b"", b"zarr.json"])
 
 
+def hdf5(libver, fill):
+    import h5py
+
+    create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(*libver)
+    access.set_fapl_core(1 << 10, False)
+    access.set_meta_block_size(0)
+    with h5py.File(h5py.h5f.create(b"seed", h5py.h5f.ACC_TRUNC, create, access)) as out:
+        fill(out)
+        out.flush()
+        return out.id.get_file_image()
+
+
 def hdf5s():
     import h5py
 
-    for libver in ("earliest", "latest"):
-        file = io.BytesIO()
-        with h5py.File(file, "w", libver=libver, track_order=False) as out:
-            one = out.create_dataset("x", (2, 3), "<f4", track_times=False)
-            one[...] = 1
-            one.attrs["unit"] = b"m"
-            group = out.create_group("g")
-            chunked = group.create_dataset("c", (4, 5), ">i2", chunks=(2, 3), fillvalue=7, track_times=False)
-            chunked[:2] = 3
-        yield libver, file.getvalue()
+    low, high = h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST
+
+    def data(out, name, shape, dtype, **options):
+        return out.create_dataset(name, shape, dtype, track_times=False, **options)
+
+    def small(out):
+        data(out, "x", (2, 3), "<f4")[...] = 1
+        out["x"].attrs["unit"] = b"m"
+        data(out.create_group("g"), "c", (4, 5), ">i2", chunks=(2, 3), fillvalue=7)[:2] = 3
+
+    def records(out):
+        data(out, "r", (2,), [("a", "<i4"), ("b", "S3", (2,))])[...] = 0
+        out["link"] = h5py.SoftLink("/r")
+        data(out, "s", (), h5py.string_dtype())[()] = "text"
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5py.h5d.COMPACT)
+        h5py.h5d.create(out.id, b"compact", h5py.h5t.STD_U16BE, h5py.h5s.create_simple((4,)), compact)
+
+    def chunks(out):
+        data(out, "fixed", (4,), "u1", chunks=(2,))[...] = 1
+        data(out, "extensible", (4,), "u1", chunks=(2,), maxshape=(None,))[...] = 1
+        data(out, "tree", (2, 2), "u1", chunks=(1, 2), maxshape=(None, None))[...] = 1
+        data(out, "deflated", (4,), "u1", chunks=(4,), compression="gzip")[...] = 1
+
+    def dense(out):
+        for name in "abcdefghij":
+            out[name] = h5py.SoftLink("/x")
+        data(out, "x", (3,), "<f8").make_scale("x")
+
+    yield "old", hdf5((low, high), small)
+    yield "old-records", hdf5((low, high), records)
+    yield "new", hdf5((high, high), small)
+    yield "new-chunks", hdf5((high, high), chunks)
+    yield "new-dense", hdf5((high, high), dense)
+
+
+def chunks(order, *parts):
+    return b"".join(name + struct.pack(order + "I", len(data)) + data + bytes(len(data) % 2) for name, data in parts)
+
+
+def wavs():
+    info = b"INFO" + chunks("<", (b"INAM", b"title\0"))
+    pcm = struct.pack("<HHIIHH", 1, 2, 8000, 32000, 4, 16)
+    yield "pcm", b"RIFF" + bytes(4) + b"WAVE" + chunks("<", (b"fmt ", pcm), (b"LIST", info), (b"data", bytes(24)))
+    guid = struct.pack("<H", 3) + b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
+    wide = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 8000, 32000, 4, 32, 22, 32, 4) + guid
+    lengths = struct.pack("<QQQI", 0, 16, 4, 0)
+    far = b"\xff\xff\xff\xff"
+    yield "rf64", b"RF64" + far + b"WAVE" + chunks("<", (b"ds64", lengths), (b"fmt ", wide)) + b"data" + far + bytes(16)
+    big = struct.pack(">HHIIHH", 1, 1, 8000, 24000, 3, 24)
+    yield "big", b"RIFX" + bytes(4) + b"WAVE" + chunks(">", (b"fmt ", big), (b"data", bytes(9)))
+
+
+def aus():
+    yield "big", b".snd" + struct.pack(">5I", 32, 8, 3, 8000, 2) + b"text".ljust(8, b"\0") + bytes(8)
+    yield "little", b"dns." + struct.pack("<5I", 24, 0xFFFFFFFF, 6, 8000, 1) + bytes(8)
+
+
+def aiffs():
+    rate = struct.pack(">HQ", 0x400B, 0xFA00 << 48)
+    for kind, codec, size in ((b"AIFF", b"", 2), (b"AIFC", b"sowt\x04text\0", 2), (b"AIFC", b"fl32\0\0", 4)):
+        common = struct.pack(">HIH", 1, 4, 8 * size) + rate + codec
+        body = chunks(">", (b"COMM", common), (b"NAME", b"name"), (b"SSND", bytes(8 + 4 * size)))
+        yield (kind + codec[:4]).decode(), b"FORM" + struct.pack(">I", len(body) + 4) + kind + body
+
+
+def edfs():
+    def line(*fields):
+        return b"".join(str(text).encode().ljust(width) for text, width in fields)
+
+    def signals(*rows):
+        widths = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
+        return b"".join(str(row[k]).encode().ljust(width) for k, width in enumerate(widths) for row in rows)
+
+    eeg = ("EEG", "cap", "uV", -100, 100, -2048, 2047, "HP", 3, "")
+    notes = ("EDF Annotations", "", "", -1, 1, -32768, 32767, "", 4, "")
+    start = (("p", 80), ("r", 80), ("01.02.03", 8), ("04.05.06", 8))
+    head = line(("0", 8), *start, (768, 8), ("EDF+C", 44), (2, 8), (1, 8), (2, 4))
+    yield "edf", head + signals(eeg, notes) + bytes(28)
+    head = b"\xffBIOSEMI" + line(*start, (512, 8), ("24BIT", 44), (-1, 8), (1, 8), (1, 4))
+    yield "bdf", head + signals(eeg) + bytes(18)
+
+
+def fitses():
+    def header(*cards):
+        text = "".join(f"{card:80}" for card in (*cards, "END"))
+        return text.encode().ljust(2880)
+
+    image = header("SIMPLE  =                    T", "BITPIX  =                  -32", "NAXIS   =                    2",
+                   "NAXIS1  =                    3", "NAXIS2  =                    2", "OBJECT  = 'it''s' / a remark")
+    table = header("XTENSION= 'BINTABLE'", "BITPIX  =                    8", "NAXIS   =                    2",
+                   "NAXIS1  =                   16", "NAXIS2  =                    2", "PCOUNT  =                    0",
+                   "GCOUNT  =                    1", "TFIELDS =                    3", "TFORM1  = '2J'",
+                   "TTYPE1  = 'a'", "TFORM2  = '3A'", "TTYPE2  = 'b'", "TFORM3  = '5B'", "TDIM3   = '(5,1)'",
+                   "EXTNAME = 'T'")
+    yield "image", image + bytes(24)
+    yield "table", image + bytes(2880) + table + bytes(32)
+
+
+def mrcs():
+    for order, stamp in (("<", b"\x44\x44\0\0"), (">", b"\x11\x11\0\0")):
+        words = bytearray(struct.pack(order + "10i", 3, 2, 2, 2, 0, 0, 0, 3, 2, 2) + bytes(984))
+        words[64:76] = struct.pack(order + "3i", 1, 2, 3)
+        words[88:96] = struct.pack(order + "2i", 1 if order == "<" else 401, 16)
+        words[208:216] = b"MAP " + stamp
+        yield "little" if order == "<" else "big", bytes(words) + bytes(16 + 48)
+
+
+def niftis():
+    one = bytearray(352)
+    one[:4] = struct.pack("<i", 348)
+    one[40:56] = struct.pack("<8h", 3, 3, 2, 2, 1, 1, 1, 1)
+    one[70:74] = struct.pack("<2h", 16, 32)
+    one[108:120] = struct.pack("<3f", 352, 2, 1)
+    one[344:348] = b"n+1\0"
+    yield "one", bytes(one) + bytes(48)
+    one[344:348] = b"ni1\0"
+    one[108:112] = bytes(4)
+    yield "pair", SEPARATOR.join([bytes(one[:348]), bytes(48), b"x.hdr"])
+    two = bytearray(544)
+    two[:12] = struct.pack(">i", 540) + b"n+2\0\r\n\x1a\n"
+    two[12:16] = struct.pack(">2h", 512, 16)
+    two[16:80] = struct.pack(">8q", 2, 3, 2, 1, 1, 1, 1, 1)
+    two[168:176] = struct.pack(">q", 544)
+    yield "two", bytes(two) + bytes(12)
+
+
+def nrrds():
+    text = "NRRD0004\n# by hand\ntype: float\ndimension: 2\nsizes: 3 2\nendian: big\nencoding: raw\nkey:=value\n"
+    yield "inside", text.encode() + b"kinds: vector time\n\n" + bytes(24)
+    text = "NRRD0005\ntype: block\nblock size: 4\ndimension: 3\nsizes: 2 2 2\nencoding: raw\nbyte skip: -1\n"
+    text += "data file: {}\n"
+    yield "beside", SEPARATOR.join([text.format("x.raw").encode(), bytes(40), b"x.nhdr"])
+    yield "files", SEPARATOR.join([text.format("x%d.raw 0 1 1 2").encode(), bytes(16), b"x.nhdr"])
+    yield "list", SEPARATOR.join([text.format("LIST\na.raw\nb.raw").encode(), bytes(16), b"x.nhdr"])
+
+
+def sacs():
+    for order, version, kind, even in (("<", 6, 1, 1), (">", 7, 3, 1), ("<", 6, 1, 0)):
+        words = [-12345] * 40
+        words[6], words[9], words[15], words[35] = version, 5, kind, even
+        head = struct.pack(order + "70f40i", 0.5, *[-12345.0] * 69, *words) + b"-12345  " * 24
+        yield f"{version}-{kind}-{even}", head + bytes(20 * 2 + (176 if version == 7 else 0))
+
+
+def segys():
+    for order, format, revision in ((">", 1, 0), (">", 3, 1), ("<", 5, 2)):
+        binary = bytearray(400)
+        binary[20:26] = struct.pack(order + "3H", 3, 0, format)
+        if revision == 2:
+            binary[96:100] = struct.pack(order + "I", 0x01020304)
+        binary[300:302] = bytes([revision, 0] if order == ">" else [0, revision])
+        binary[302:304] = struct.pack(order + "H", 1)
+        trace = bytearray(240)
+        trace[114:118] = struct.pack(order + "2H", 3, 1000)
+        trace = bytes(trace) + bytes(6 if format == 3 else 12)
+        yield f"{format}-{revision}", b"\x40" * 3200 + bytes(binary) + trace * 2
+
+
+def sus():
+    for order in "<>":
+        trace = bytearray(240)
+        trace[114:118] = struct.pack(order + "2H", 3, 1000)
+        yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
 def names():
@@ -236,9 +406,11 @@ def names():
 def dtypes():
     for number, text in enumerate([
             "<f8", "|S5", ">M8[25ns]", "float32be", "V12", "[('x', '<f4'), ('y', '<i4', (2, 3))]",
-            "[(('t', 'x'), [('a', '|u1'), ('', '|V3')]), ('z', ('U', 5))]", '[["x", "<f4"], ["", "|V4"], [["t", "y"], "<c8", [2]]]',
+            "[(('t', 'x'), [('a', '|u1'), ('', '|V3')]), ('z', ('U', 5))]",
+            '[["x", "<f4"], ["", "|V4"], [["t", "y"], "<c8", [2]]]',
             r"{'a': (1, -2L), b'\x41': [None, True, u'\u00e9\n']}",
-            "name=x,file=x.bin,dtype=f4,shape=100x?,offset=512,order=F", 'dtype="[(\'a\', \'<i4\')]",shape=3x2,strides=-8x4,offset=24']):
+            "name=x,file=x.bin,dtype=f4,shape=100x?,offset=512,order=F",
+            'dtype="[(\'a\', \'<i4\')]",shape=3x2,strides=-8x4,offset=24']):
         yield str(number), text.encode()
 
 
@@ -248,8 +420,12 @@ def runs():
         yield str(number), source.randbytes(200)
 
 
-SEEDS = {"npy": npys, "raw": raws, "npz": npzs, "torch": torches, "safetensors": safes, "gguf": ggufs, "netcdf3": netcdfs,
-         "zarr": zarrs, "hdf5": hdf5s, "name": names, "dtype": dtypes, "runs": runs}
+SEEDS = {
+    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs,
+    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws,
+    "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
+    "zarr": zarrs,
+}
 
 for target in sys.argv[1:] or SEEDS:
     folder = CORPUS / target
