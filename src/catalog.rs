@@ -85,6 +85,8 @@ pub struct Options {
     pub links: Links,
     /// Arrays described by hand: they appear at the root.
     pub arrays: Vec<Spec>,
+    /// Whether arrays may be written over which their file keeps a checksum, which is then brought up to date.
+    pub update_checksums: bool,
 }
 
 /// Which links to files are followed; those to folders never are.

@@ -69,7 +69,7 @@ impl SourceArgs {
             (false, true) => Links::Never,
             (false, false) => Links::Inside,
         };
-        crate::catalog::Options { links, arrays: self.arrays.clone() }
+        crate::catalog::Options { links, arrays: self.arrays.clone(), update_checksums: false }
     }
 }
 

@@ -53,6 +53,21 @@ impl Run {
         Run { offset, pitch: 0, rows: 1, ..*self }
     }
 
+    /// Number of rows, or of blocks where there is but one row.
+    pub fn parts(&self) -> u64 {
+        if self.rows > 1 { self.rows } else { self.count }
+    }
+
+    /// Some of its rows, or of its blocks where there is but one row.
+    pub fn part(&self, range: Range<u64>) -> Run {
+        let len = range.end - range.start;
+        if self.rows > 1 {
+            Run { rows: len, ..Run { offset: self.row(range.start).offset, ..*self } }
+        } else {
+            Run { count: len, ..Run { offset: self.block(range.start), ..*self } }
+        }
+    }
+
     /// Byte offset of a block, counted through all rows.
     pub fn block(&self, number: u64) -> u64 {
         let (row, column) = (number / self.count, number % self.count);

@@ -24,12 +24,16 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_N
 use rustix::io::{Errno, Result, retry_on_intr};
 
 mod copy;
+mod fetch;
 mod files;
+mod locks;
 mod stream;
+mod sum;
 mod sync;
 pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
 pub use stream::Stream;
+pub use sum::{Sum, write_summed};
 pub use sync::sync;
 mod sys;
 mod tile;
@@ -46,12 +50,14 @@ pub struct Limits {
     pub bytes: u64,
     /// Bytes of the largest window of a file; a multiple of the page size.
     pub window: u64,
+    /// What lies between two pieces that are to be read from disk is read along with them if it is no more than so many bytes.
+    pub gap: u64,
 }
 
 impl Default for Limits {
     /// A quarter of the kernel's default for mappings (`vm.max_map_count`, 65 530), and of the 47 bits of addresses.
     fn default() -> Limits {
-        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40 }
+        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40, gap: 0 }
     }
 }
 
@@ -126,6 +132,9 @@ pub struct File {
     unmappable: AtomicBool,
     /// Writes share it, fills of the kernel's page cache have it alone.
     turns: RwLock<()>,
+    /// Held while a write also changes a checksum that the file keeps.
+    sums: Mutex<()>,
+    locks: Mutex<locks::Locks>,
     dirty: AtomicBool,
     /// The last write error: a counter of errors above, the errno below.
     error: AtomicU64,
@@ -171,6 +180,8 @@ impl Store {
             windows: RwLock::default(),
             unmappable: AtomicBool::new(false),
             turns: RwLock::new(()),
+            sums: Mutex::new(()),
+            locks: Mutex::default(),
             dirty: AtomicBool::new(false),
             error: AtomicU64::new(0),
         });

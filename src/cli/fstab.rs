@@ -10,6 +10,8 @@ pub(super) enum Item {
     FollowLinks,
     Threads(u16),
     ListMax(u64),
+    FetchGap(u64),
+    UpdateChecksums,
     Cache(CacheMode),
     /// Passed on to the kernel.
     Kernel(&'static str),
@@ -68,7 +70,9 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             Ok(threads @ 1..=256) => Item::Threads(threads),
             _ => return Err(format!("{option}: there can be 1 to 256 threads")),
         },
+        ("update_checksums", None) => Item::UpdateChecksums,
         ("list_max", _) => Item::ListMax(number()?),
+        ("fetch_gap", Some(size)) => Item::FetchGap(super::mount::parse_size(size)?),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
         ("cache", Some("pages")) => Item::Cache(CacheMode::Pages),
         (key, None) if IGNORED.contains(&key) => return Ok(None),
@@ -78,7 +82,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         }
         _ => {
             return Err(format!(
-                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, {}",
+                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, {}",
                 KERNEL.join(", ")
             ));
         }

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, SourceArgs, absolute, fstab, logging};
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
 use crate::mount::{self, Mount, is_within};
@@ -58,11 +58,19 @@ pub(super) struct Args {
     /// read again, and sees what other programs store into the array files themselves only at the next open
     #[arg(long, value_name = "MODE", default_value = "none")]
     cache: CacheMode,
+    /// Of slices that are not in memory, read also what lies between two of their pieces if that is at most SIZE (bytes, or
+    /// 64K, 1M): fewer and larger reads, of bytes that nobody asked for
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    fetch_gap: u64,
+    /// Let arrays be written over which their file keeps a checksum (in ZIP archives: .npz, .pt), and bring that up to date with each
+    /// write. After a crash between the two, the file's own programs may take the array for damaged
+    #[arg(long)]
+    update_checksums: bool,
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
-    /// cache=MODE, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
+    /// cache=MODE, fetch_gap=SIZE, update_checksums, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
     #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
     options: Vec<Options>,
     #[command(flatten)]
@@ -70,6 +78,20 @@ pub(super) struct Args {
     /// Report on standard output that the mount answers: set by the process in the foreground
     #[arg(long, hide = true)]
     background_child: bool,
+}
+
+/// A number of bytes, with K, M or G for the powers of 1024.
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = text.split_at(text.len() - text.ends_with(|last: char| !last.is_ascii_digit()) as usize);
+    let shift = match unit {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        _ => return Err(format!("{text}: no size; write bytes, or 64K, 1M, 1G")),
+    };
+    let size = digits.parse().ok().and_then(|number: u64| number.checked_mul(1 << shift));
+    size.ok_or_else(|| format!("{text}: no size; write bytes, or 64K, 1M, 1G"))
 }
 
 /// How `--cache` spells [`Cache`].
@@ -97,6 +119,8 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
             fstab::Item::FollowLinks => args.source_args.follow_links = true,
             fstab::Item::Threads(threads) => args.threads = threads,
             fstab::Item::ListMax(most) => args.list_max = most,
+            fstab::Item::FetchGap(gap) => args.fetch_gap = gap,
+            fstab::Item::UpdateChecksums => args.update_checksums = true,
             fstab::Item::Cache(mode) => args.cache = mode,
             fstab::Item::Kernel(option) => kernel.push(option),
         }
@@ -123,8 +147,12 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 /// Everything but mounting: opens the source, and checks that the two places can go together.
 fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
     let point = mount_point(&args.mountpoint)?;
-    let store = Store::new(Limits::default());
-    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(args.allow_other), store)?;
+    let store = Store::new(Limits { gap: args.fetch_gap, ..Limits::default() });
+    let options = catalog::Options {
+        update_checksums: args.update_checksums,
+        ..args.source_args.catalog_options(args.allow_other)
+    };
+    let catalog = Catalog::open(&args.source, options, store)?;
     let source = args.source.canonicalize()?;
     if is_within(&point, &source) {
         return Err(Failure(format!(
@@ -233,6 +261,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
             CacheMode::None => Cache::None,
             CacheMode::Pages => Cache::Pages,
         },
+        // The variable by which the HDF5 library is told.
+        lock: !std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| ["FALSE", "0"].contains(&value.as_str())),
     };
     let fs = Arc::new(Fs::new(catalog.clone(), settings));
     let options = mount::Options {

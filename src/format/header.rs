@@ -47,6 +47,17 @@ pub(super) fn float(number: f64) -> Value {
     }
 }
 
+/// A text in bytes that end, at the latest, with a zero; blanks around it are dropped. What is not UTF-8 is taken for Latin-1,
+/// in which every byte is the character of its number.
+pub(super) fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    };
+    text.trim().to_owned()
+}
+
 /// Sees to it that no two members have one name; `what` names the format.
 pub(super) fn distinct(members: &[Member], what: &str) -> Result<(), Refusal> {
     let mut seen = HashSet::with_capacity(members.len());

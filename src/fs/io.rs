@@ -11,6 +11,7 @@ use super::handles::Handle;
 use super::open::{OpenFile, Shared};
 use super::{Fs, count};
 use crate::catalog::Validity;
+use crate::format::Checksum;
 use crate::runs::View;
 use crate::store::{self, File, Files, lock};
 
@@ -122,7 +123,11 @@ impl Fs {
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }
-        if file.access.sync { store::sync(&file.files, &file.view, window, file.extent.clone()) } else { Ok(()) }
+        match (file.access.sync, &file.tree.description.array.checksum) {
+            (false, _) => Ok(()),
+            (true, None) => store::sync(&file.files, &file.view, window, file.extent.clone()),
+            (true, Some(_)) => file.shared.file.sync_all(),
+        }
     }
 
     /// Truncates a file within its fixed size, or extends what was truncated. Gives the inodes whose cached pages are
@@ -187,6 +192,12 @@ impl Fs {
         count(&self.counters.syncs, 1);
         let handle = self.handles.get(handle)?;
         let Handle::File(file) = &*handle else { return Ok(()) };
+        // Of a checksum that changed with the bytes, too.
+        if file.tree.description.array.checksum.is_some() && file.shared.file.is_dirty() {
+            let synced = file.shared.file.sync_all();
+            sticky_error(file)?;
+            return synced;
+        }
         let synced = store::sync(&file.files, &file.view, 0..file.view.len(), file.extent.clone());
         sticky_error(file)?;
         synced
@@ -299,29 +310,39 @@ fn write_from(file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Resu
     let mut end = lock(&file.shared.written_end);
     if end.is_none() {
         drop(end);
-        return store::write(&file.files, &file.view, offset, data);
+        return put(&file.shared, &file.view, offset, data);
     }
     let end = end.get_or_insert(0);
     if source != Source::PageCache {
-        fill_until(end, &file.files, &file.view, offset)?;
+        fill_until(end, &file.shared, &file.view, offset)?;
     }
-    let written = store::write(&file.files, &file.view, offset, data)?;
+    let written = put(&file.shared, &file.view, offset, data)?;
     *end = (*end).max(offset + written as u64);
     Ok(written)
+}
+
+/// Writes bytes of a view, and keeps the checksum true that the file may hold of them.
+fn put(shared: &Shared, view: &View, offset: u64, data: &[u8]) -> Result<usize, Errno> {
+    match &shared.tree.description.array.checksum {
+        Some(Checksum { covers, fields }) => {
+            store::write_summed(&shared.files, view, offset, data, store::Sum { covers, fields })
+        }
+        None => store::write(&shared.files, view, offset, data),
+    }
 }
 
 /// An extension beyond the written end fills the gap with zeros.
 fn fill_gap(shared: &Shared, view: &View, until: u64) -> Result<(), Errno> {
     match lock(&shared.written_end).as_mut() {
-        Some(end) => fill_until(end, &shared.files, view, until),
+        Some(end) => fill_until(end, shared, view, until),
         None => Ok(()),
     }
 }
 
-fn fill_until(end: &mut u64, files: &Files, view: &View, until: u64) -> Result<(), Errno> {
+fn fill_until(end: &mut u64, shared: &Shared, view: &View, until: u64) -> Result<(), Errno> {
     while *end < until {
         let len = (until - *end).min(ZEROS.len() as u64) as usize;
-        *end += store::write(files, view, *end, &ZEROS[..len])? as u64;
+        *end += put(shared, view, *end, &ZEROS[..len])? as u64;
     }
     Ok(())
 }

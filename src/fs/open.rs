@@ -57,6 +57,8 @@ pub(super) struct OpenFile {
     /// The bytes of the file among which the view lies.
     pub(super) extent: Range<u64>,
     pub(super) access: Access,
+    /// Whether the handle has the file locked.
+    locked: bool,
     pub(super) shared: Arc<Shared>,
     pub(super) validity: Validity,
     /// Whether something was written since the last flush, and ever.
@@ -73,7 +75,7 @@ pub(super) struct Shared {
     /// After a truncation: how far the file was truncated and written again since, in bytes.
     pub(super) written_end: Mutex<Option<u64>>,
     /// The tree in which the view lies.
-    tree: Arc<Tree>,
+    pub(super) tree: Arc<Tree>,
     /// The array file: the one that is described.
     pub(super) file: Arc<File>,
     /// Where the array's bytes lie.
@@ -192,6 +194,10 @@ impl Fs {
             }
             described.file.writable()?;
         }
+        let locked = tree.description.locked && self.settings.lock;
+        if locked {
+            described.file.take_lock(access.write)?;
+        }
         let view = tree.view(leaf);
         let mut runs = view.runs(0..view.len());
         let extent = match (runs.next(), runs.next(), tree.description.array.grid.single()) {
@@ -220,6 +226,7 @@ impl Fs {
             files,
             extent,
             access,
+            locked,
             shared,
             validity: Validity::default(),
             unflushed: AtomicBool::new(false),
@@ -246,6 +253,9 @@ impl Fs {
             && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
+        }
+        if file.locked {
+            file.shared.file.give_up_lock(file.access.write);
         }
         if let Some(end) = self.inodes.leave(file.inode, file.access.write)
             && end < file.view.len()

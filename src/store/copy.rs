@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::fetch::Watch;
 use super::files::{Files, Used};
 use super::stream::{AHEAD, Stream};
 use super::{File, sys, tile};
@@ -68,23 +69,25 @@ pub fn read<R>(
 /// EIO for bytes past the end of a file, or that cannot be read.
 pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
     let mut used = Used::of(files);
-    prefetch_runs(files, view, window.clone());
+    let mut watch = Watch::new(files, view, &window);
     let mut done = 0;
     for run in view.runs(window) {
         let target = &mut buffer[done..done + run.bytes() as usize];
         done += target.len();
-        match run.piece {
-            None => fill_with(target, fill, &run),
-            Some(piece) => match used.get(piece)? {
-                None => fill_with(target, fill, &run),
-                Some((file, len)) => {
-                    if files.one().is_none() {
-                        file.ask_for(&run);
-                    }
-                    file.gather_run(&run, len, target)?;
-                }
-            },
-        }
+        let there = match run.piece {
+            Some(piece) => used.get(piece)?,
+            None => None,
+        };
+        let Some((file, len)) = there else {
+            fill_with(target, fill, &run);
+            continue;
+        };
+        let mut target = target;
+        watch.each(file, &run, |part| {
+            let (now, later) = std::mem::take(&mut target).split_at_mut(part.bytes() as usize);
+            target = later;
+            file.gather_run(part, len, now)
+        })?;
     }
     if let Some(file) = files.one() {
         file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
@@ -142,20 +145,6 @@ impl File {
             return Ok(None);
         }
         Ok(Some((map, start)))
-    }
-
-    /// Asks for the pages of a run of several pages, if they are not all in memory: of a chunk that lies in a file of its own,
-    /// whose neighbours other requests may have brought in or not.
-    fn ask_for(self: &Arc<File>, run: &Run) {
-        let reach = run.reach();
-        let len = (reach.end - reach.start) as usize;
-        if len > sys::page_size()
-            && let Some((map, start)) = mapped_run(self, run)
-            && !map.is_resident((reach.start - start) as usize, len)
-        {
-            self.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-            let _ = map.will_need((reach.start - start) as usize, len);
-        }
     }
 
     fn gather_run(self: &Arc<File>, run: &Run, file_len: u64, target: &mut [u8]) -> Result<()> {
@@ -262,7 +251,7 @@ fn is_overwriting_cold_pages(map: &sys::Map, run: &Run, start: u64) -> bool {
         && !map.is_resident((whole.start - start) as usize, (whole.end - whole.start) as usize)
 }
 
-fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
+pub(super) fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Result<()> {
     while !target.is_empty() {
         let count = retry_on_intr(|| rustix::io::pread(fd, &mut *target, offset))?;
         if count == 0 {
@@ -275,7 +264,7 @@ fn read_exact(fd: BorrowedFd<'_>, mut target: &mut [u8], mut offset: u64) -> Res
 }
 
 /// Counts in `written` what was written, be it all or not.
-fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
+pub(super) fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &mut usize) -> Result<()> {
     while !data.is_empty() {
         let count = retry_on_intr(|| rustix::io::pwrite(fd, data, offset))?;
         if count == 0 {
@@ -286,43 +275,4 @@ fn write_exact(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64, written: &m
         data = &data[count..];
     }
     Ok(())
-}
-
-/// Asks for the pages that the runs of a window touch, each by itself, if some of them are not in memory. A look at a few
-/// of them decides, because asking for pages that are there costs more than the copy.
-fn prefetch_runs(files: &Files, view: &View, window: Range<u64>) {
-    let Some(file) = files.one().filter(|file| is_cold(file, view, window.clone())) else { return };
-    file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-    let page = sys::page_size() as u64;
-    for run in view.runs(window) {
-        for row in (0..run.rows).map(|row| run.row(row)) {
-            let Some((map, start)) = mapped_run(file, &row) else { continue };
-            let (reach, length) = (row.reach(), row.length as usize);
-            // Advice that is not taken costs only time.
-            if row.stride.unsigned_abs() <= page {
-                let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
-            } else {
-                (0..row.count).for_each(|k| drop(map.will_need((row.block(k) - start) as usize, length)));
-            }
-        }
-    }
-}
-
-/// Looks at the pages of the first byte and the last: who reads on, forwards or backwards, leaves what is in memory on
-/// one side of the window. Each look costs about 1 us, a fifth of what a short column takes.
-fn is_cold(file: &Arc<File>, view: &View, window: Range<u64>) -> bool {
-    let last = window.end.min(view.len()).saturating_sub(1);
-    [window.start, last].into_iter().any(|at| {
-        let run = view.runs(at..at + 1).next();
-        let found = run.and_then(|run| Some((mapped_run(file, &run)?, run.offset)));
-        found.is_some_and(|((map, start), offset)| !map.is_resident((offset - start) as usize, 1))
-    })
-}
-
-/// The mapping in which a run lies, if that is one, and the byte of the file at which it starts.
-fn mapped_run(file: &Arc<File>, run: &Run) -> Option<(Arc<sys::Map>, u64)> {
-    run.piece?;
-    let reach = run.reach();
-    let (map, start) = file.try_map(reach.start, reach.end, false).ok()??;
-    (reach.end - start <= map.len() as u64).then_some((map, start))
 }

@@ -155,14 +155,18 @@ impl Map {
         self.raw.flush_range(offset, len)
     }
 
-    /// Asks for a range of pages to be read, without waiting for them.
+    /// Asks for a range of pages to be read, without waiting for them. The kernel takes no more at once than the disk does in
+    /// one request, and says nothing of the rest, so that a long range is asked for in parts.
     ///
     /// # Errors
     /// What `madvise(2)` answers.
     pub(super) fn will_need(&self, offset: usize, len: usize) -> io::Result<()> {
+        const AT_ONCE: usize = 512 << 10;
         let end = (offset + len).min(self.len());
         let start = offset / page_size() * page_size();
-        self.raw.advise_range(memmap2::Advice::WillNeed, start, end.saturating_sub(start))
+        (start..end)
+            .step_by(AT_ONCE)
+            .try_for_each(|start| self.raw.advise_range(memmap2::Advice::WillNeed, start, AT_ONCE.min(end - start)))
     }
 
     /// Whether all pages of a range of bytes are in memory, as far as the kernel tells: it answers yes for files
@@ -186,6 +190,17 @@ impl Map {
             start += span;
         }
         true
+    }
+}
+
+/// How often this thread has waited for a page to be read from disk.
+pub(super) fn major_faults() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the kernel fills the structure, which is large enough, unless it answers an error.
+    match unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } {
+        // SAFETY: the call has succeeded.
+        0 => unsafe { usage.assume_init() }.ru_majflt as u64,
+        _ => 0,
     }
 }
 

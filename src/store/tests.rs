@@ -36,7 +36,7 @@ fn temporary(store: &Arc<Store>, len: u64) -> (fs::File, Arc<File>) {
 
 /// Windows of one page, and so many of them.
 fn tight(maps: usize) -> Limits {
-    Limits { maps, bytes: 1 << 30, window: page() }
+    Limits { maps, bytes: 1 << 30, window: page(), gap: 0 }
 }
 
 /// Bytes of one file as a view: an array of bytes.

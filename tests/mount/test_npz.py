@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import threading
 import warnings
 import zipfile
 import zlib
@@ -244,3 +245,42 @@ def test_what_a_view_shows_is_what_the_checksum_covers(source, arrays):
         body = archive.read("plain.npy")
         shown = mnt.read("a/plain/data")
         assert zlib.crc32(body[: -len(shown)] + shown) == archive.getinfo("plain.npy").CRC
+
+
+def test_a_checksum_is_brought_up_to_date_on_demand(source, rng):
+    arrays = {"a": rng.random((50, 40)), "b": np.asfortranarray(rng.integers(0, 9, (7, 9)).astype("i2"))}
+    np.savez(source / "z.npz", **arrays)
+    write(Stream(source / "s.npz"), arrays)
+    with mounted(source, "--update-checksums") as mnt:
+        for name in ("z", "s"):
+            for view, index in [("row/3", np.s_[3]), ("col/5", np.s_[:, 5]), ("slice/::-7,3:20:4", np.s_[::-7, 3:20:4])]:
+                part = rng.random(arrays["a"][index].shape)
+                arrays["a"][index] = part
+                mnt.write(f"{name}/a/{view}", part.tobytes())
+            with mnt.open(f"{name}/a/data", os.O_RDWR) as fd:
+                assert os.pwrite(fd, b"abc", 8 * 40 * 50 - 3) == 3
+                os.fsync(fd)
+            arrays["a"][-1, -1] = np.frombuffer(arrays["a"][-1, -1].tobytes()[:5] + b"abc", "f8")[0]
+            mnt.write(f"{name}/b/T/row/0", arrays["b"][:, 0].tobytes()[::-1])
+            assert json.loads((mnt / f"{name}/a/info.json").read_text())["writable"]
+            # The archive is sound at once, not only after unmounting.
+            with zipfile.ZipFile(source / f"{name}.npz") as archive:
+                assert archive.testzip() is None
+            with np.load(source / f"{name}.npz") as loaded:
+                assert loaded["a"].tobytes() == np.asarray(arrays["a"]).tobytes()
+                assert loaded["b"][:, 0].tobytes() == arrays["b"][:, 0].tobytes()[::-1]
+    # Programs that write at once leave a sound archive, too.
+    with mounted(source, "-o", "update_checksums") as mnt:
+        def fill(column):
+            for turn in range(20):
+                mnt.write(f"z/a/col/{column}", np.full(50, turn + column, "f8").tobytes())
+
+        threads = [threading.Thread(target=fill, args=(column,)) for column in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with zipfile.ZipFile(source / "z.npz") as archive:
+        assert archive.testzip() is None
+    with np.load(source / "z.npz") as loaded:
+        assert (loaded["a"][:, :4] == np.arange(4) + 19).all()

@@ -93,6 +93,36 @@ def test_only_the_pages_of_a_slice_are_loaded(source, view, touched):
 # --- memory that names do not take
 
 
+def test_a_slice_of_which_only_the_ends_are_in_memory_is_asked_for_all_the_same(source):
+    offset = save_sparse(source / "a.npy", (4096, 8192))
+    with open(source / "a.npy", "r+b") as file:
+        file.seek(offset)
+        file.write(os.urandom(4096 * 8192 * 8))
+    drop_from_memory(source / "a.npy")
+    with mounted(source) as mnt:
+        for row in [*range(32), *range(4064, 4096)]:
+            mnt.read(f"a/slice/{row},3")
+        assert resident_pages(source / "a.npy") <= 64 + 1
+        before = mnt.stats()["prefetches"]
+        column = mnt.read("a/col/3")
+        # Found out by the faults of the first pages, so that the others were asked for together.
+        assert mnt.stats()["prefetches"] == before + 1
+        assert 4096 <= resident_pages(source / "a.npy") <= 4096 * 1.02
+        assert column == np.load(source / "a.npy", mmap_mode="r")[:, 3].tobytes()
+
+
+def test_what_lies_between_is_read_along_on_demand(source):
+    np.save(source / "a.npy", np.random.default_rng(1).random((512, 4096)))
+    pages = -(-(source / "a.npy").stat().st_size // PAGE)
+    for gap, expected in [("0", 512), ("16K", 512), ("32K", pages - 8), ("1M", pages - 8)]:
+        drop_from_memory(source / "a.npy")
+        with mounted(source, "--fetch-gap", gap) as mnt:
+            column = mnt.read("a/col/3")
+            found = resident_pages(source / "a.npy")
+        assert expected <= found <= expected * 1.02 + 8, gap
+        assert column == np.load(source / "a.npy", mmap_mode="r")[:, 3].tobytes()
+
+
 def test_opening_many_names_and_listing_more_takes_no_memory(source):
     count = 2_000_000
     save_sparse(source / "a.npy", (count, 1), "u1")
