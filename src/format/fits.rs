@@ -16,11 +16,7 @@
 //! | unit                     | array                                                                   |
 //! |--------------------------|-------------------------------------------------------------------------|
 //! | the first one, `IMAGE`   | `BITPIX` 8 `\|u1`, 16 `>i2`, 32 `>i4`, 64 `>i8`, -32 `>f4`, -64 `>f8`     |
-<<<<<<< HEAD
-//! | `BINTABLE`               | one axis of records, a field for each column (see `fits/table.rs`)            |
-=======
 //! | `BINTABLE`               | one axis of records, a field for each column (see `fits/table.rs`)      |
->>>>>>> fmt-lab
 //! | `TABLE`                  | one axis of records of text, `\|S`                                       |
 //!
 //! A file with one unit that has data is that array; with several it is a container. There a unit has the name that
