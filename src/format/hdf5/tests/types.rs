@@ -82,6 +82,14 @@ fn floats() {
 }
 
 #[test]
+fn times() {
+    for (bits, size, dtype, element) in [(0, 4, "|V4", "unix_d32"), (1, 8, "|V8", "unix_d64be")] {
+        let served = served(&message(0x12, bits, size, &[8 * size as u8, 0])).unwrap();
+        assert_eq!((served.dtype.to_string().as_str(), served.element), (dtype, Some(element)));
+    }
+}
+
+#[test]
 fn strings_and_opaque_bytes() {
     check(&message(0x13, 0x11, 5, &[]), "|S5");
     check(&message(0x15, 8, 7, b"a tag\0\0\0"), "|V7");
@@ -194,7 +202,7 @@ fn refused_types() {
     refused(&message(0x19, 1, 16, &message(0x13, 0, 1, &[])), &["strings of variable length", "fixed length", "'S20'"]);
     refused(&message(0x19, 0, 16, &number(1, 0, 4)), &["of variable length", "another one for the lengths"]);
     refused(&message(0x17, 0, 8, &[]), &["references", "by its path"]);
-    refused(&message(0x12, 0, 4, &[32, 0]), &["times of HDF5's own type", "store them as integers"]);
+    refused(&message(0x12, 0, 2, &[16, 0]), &["times of a size that is not known", "store them as integers"]);
     refused(&number(1, 0, 5), &["integers of a size that NumPy has not"]);
     refused(&message(0x10, 8, 2, &[0, 0, 12, 0]), &["use only some of their bits"]);
     refused(&message(0x10, 4, 2, &[0, 0, 12, 0]), &["use only some of their bits"]);
