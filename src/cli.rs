@@ -18,6 +18,7 @@ mod logging;
 mod ls;
 mod mount;
 mod umount;
+mod unpack;
 
 /// Shows every slice of every array file as a plain file.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ enum Command {
     Ls(ls::Args),
     /// Write a slice to standard output, with no mount
     Cat(cat::Args),
+    /// Write plain copies of compressed arrays, which can be mapped
+    Unpack(unpack::Args),
     /// Print the path of a NumPy expression
     #[command(after_help = "Example:\n  afbfs path 'a[42, ::2]'      prints a/slice/42,::2")]
     Path {
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
     };
     match outcome {

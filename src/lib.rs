@@ -18,6 +18,7 @@
 //! | [`format`](mod@format) | array formats: bytes in, descriptions out; containers are trees of arrays | `dtype`, `layout`, `grid`, `source` |
 //! | [`store`] | the bytes of array files: mapped, gathered, scattered, synced | `runs` |
 //! | [`catalog`] | which arrays a folder holds, found on demand, kept within the folder | `name`, `source`, `format`, `store` |
+//! | [`unpack`] | plain copies of compressed arrays; finds arrays as `catalog` does, writes through `store`, and knows no file system | `dtype` to `catalog` |
 //! | [`fs`] | the file system as an ordinary struct: inodes, attributes, handles, coherence | all before it |
 //! | [`fuse`] | the thin adapter to the kernel | `fs` |
 //! | [`mount`] | mounting and unmounting, the kernel's table of mounts | nothing |
@@ -115,3 +116,4 @@ pub mod name;
 pub mod runs;
 pub mod source;
 pub mod store;
+pub mod unpack;

@@ -17,6 +17,7 @@ const ORDER: &[&[&str]] = &[
     &["format"],
     &["store"],
     &["catalog"],
+    &["unpack"],
     &["overlay"],
     &["fs"],
     &["fuse"],

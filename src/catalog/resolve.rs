@@ -66,6 +66,15 @@ impl Root {
 }
 
 impl Catalog {
+    /// Opens a file below the source folder for reading, by the rules for links.
+    ///
+    /// # Errors
+    /// ENOENT where there is none, or it leads out of the source; EINVAL if it is no regular file; what `open(2)` answers.
+    pub fn open_file(&self, path: &Path) -> Result<OwnedFd> {
+        let opened = self.open_below(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)?;
+        if is_regular(&rustix::fs::fstat(&opened)?) { Ok(opened) } else { Err(Errno::INVAL) }
+    }
+
     pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         self.root.open_below(path, flags)
     }

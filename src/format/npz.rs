@@ -76,7 +76,7 @@ impl Format for Npz {
 }
 
 /// Groups and name of the array that a member is by its name.
-fn path(name: &str) -> Option<Vec<String>> {
+pub(crate) fn path(name: &str) -> Option<Vec<String>> {
     let stem = name.strip_suffix(EXTENSION)?;
     let stem = if stem.is_empty() || stem.ends_with('/') { name } else { stem };
     // Empty names lead nowhere, as in a file system.

@@ -58,6 +58,7 @@ mod v2;
 mod v3;
 
 use chunks::{Chunks, Keys};
+pub(crate) use v3::Pipeline;
 
 /// The names of the files that describe the folder in which they lie. Where there are both, the first holds, as in
 /// zarr-python.
@@ -79,7 +80,10 @@ pub const MAX_METADATA: usize = 1 << 20;
 pub const MAX_ATTRIBUTES: usize = 64 << 10;
 
 /// What stands in version 3 before the names of codecs that take their parameters as in version 2.
-const NUMCODECS: &str = "numcodecs.";
+pub(crate) const NUMCODECS: &str = "numcodecs.";
+
+/// The codec that packs many chunks into a file.
+pub(crate) const SHARDING: &str = "sharding_indexed";
 
 /// What removes codecs.
 const UNPACK: &str = "`afbfs unpack` writes a plain copy";
@@ -207,7 +211,7 @@ impl Metadata {
     /// Why the elements cannot be shown where they lie: codecs.
     fn encoded(&self) -> Refusal {
         if let [Extension { name, configuration }, ..] = &self.codecs[..]
-            && name == "sharding_indexed"
+            && name == SHARDING
         {
             let inner = configuration.get("chunk_shape").and_then(|shape| lengths(shape, "").ok()).unwrap_or_default();
             let (inner, shard) = (by(&inner), by(&self.chunk));
@@ -227,7 +231,7 @@ impl Metadata {
 
 impl Extension {
     /// A name alone, or an object with a name and perhaps a configuration.
-    fn parse(value: &Value, what: &str) -> Result<Extension, Refusal> {
+    pub(crate) fn parse(value: &Value, what: &str) -> Result<Extension, Refusal> {
         let found = match value {
             Value::String(name) => Some((name, None)),
             Value::Object(object) => match object.get("name") {
@@ -245,7 +249,7 @@ impl Extension {
     }
 
     /// The name by which people know a codec.
-    fn common_name(&self) -> &str {
+    pub(crate) fn common_name(&self) -> &str {
         self.name.strip_prefix(NUMCODECS).unwrap_or(&self.name)
     }
 
@@ -254,7 +258,7 @@ impl Extension {
     }
 
     /// Its name, and that of the compressor which Blosc drives.
-    fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         match self.configuration.get("cname") {
             Some(Value::String(driven)) => format!("{} ({})", plain(self.common_name()), plain(driven)),
             _ => plain(self.common_name()),

@@ -43,7 +43,7 @@ mod end;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use body::{Body, Window};
+pub use body::{BZIP2, Body, DEFLATED, STORED, Window, XZ, ZSTD, method_name};
 
 /// What every local header begins with, and so nearly every archive.
 pub const MAGIC: &[u8; 4] = b"PK\x03\x04";
@@ -78,6 +78,8 @@ pub struct Archive {
     entries: Vec<Entry>,
     /// The archive's comment; empty where it has none.
     pub comment: String,
+    /// The comment as it is spelled.
+    pub raw_comment: Vec<u8>,
 }
 
 /// A member as the directory describes it.
@@ -86,10 +88,13 @@ pub struct Entry {
     /// Its name within the bytes of the directory.
     name: Range<usize>,
     flags: u16,
-    method: u16,
-    crc: u32,
+    /// How it is compressed: [`STORED`] and the like.
+    pub method: u16,
+    /// CRC-32 of its bytes, uncompressed.
+    pub crc: u32,
     stored: u64,
-    size: u64,
+    /// Its bytes, uncompressed.
+    pub size: u64,
     /// Byte of the file at which its local header starts.
     header: u64,
     /// Byte of the file at which the directory has its CRC-32.
@@ -131,7 +136,8 @@ impl Archive {
             return Err(damaged(&format!("its directory lists {} members and claims {}", entries.len(), end.members)));
         }
         find_faults(&mut entries, &directory, end.base, end.start);
-        Ok(Archive { directory, entries, comment: text(&end.comment, false).into_owned() })
+        let comment = text(&end.comment, false).into_owned();
+        Ok(Archive { directory, entries, comment, raw_comment: end.comment })
     }
 
     /// Its members, in the order of the directory.
@@ -143,6 +149,35 @@ impl Archive {
     pub fn name(&self, entry: &Entry) -> Cow<'_, str> {
         text(&self.directory[entry.name.clone()], entry.flags & UTF8 != 0)
     }
+
+    /// What the directory says of a member that holds for it compressed or not.
+    pub fn keepsake(&self, entry: &Entry) -> Keepsake<'_> {
+        let fixed = &self.directory[entry.name.start - MEMBER_LEN..entry.name.start];
+        let two = |at: usize| u16::from_le_bytes([fixed[at], fixed[at + 1]]);
+        let four = |at: usize| u32::from(two(at)) | u32::from(two(at + 2)) << 16;
+        Keepsake {
+            name: &self.directory[entry.name.clone()],
+            is_utf8: entry.flags & UTF8 != 0,
+            system: fixed[5],
+            time: four(12),
+            attributes: (two(36), four(38)),
+        }
+    }
+}
+
+/// What the directory says of a member that holds for it compressed or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Keepsake<'a> {
+    /// Its name as it is spelled.
+    pub name: &'a [u8],
+    /// Whether that is UTF-8 and says so.
+    pub is_utf8: bool,
+    /// The system on which its attributes have a meaning.
+    pub system: u8,
+    /// Time and date of its last change, as DOS has them.
+    pub time: u32,
+    /// Its attributes: the archive's (2 bytes) and the system's (4).
+    pub attributes: (u16, u32),
 }
 
 impl From<Fault> for Refusal {

@@ -205,7 +205,7 @@ impl Filter {
     }
 
     /// What users call it.
-    pub(super) fn known_as(&self) -> String {
+    pub fn known_as(&self) -> String {
         let name = match self.id {
             1 => "gzip (deflate)",
             2 => "shuffle",

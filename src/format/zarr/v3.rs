@@ -17,7 +17,8 @@
 //! What may be extended is an object with a `name` and perhaps a `configuration`, or just the name.
 //!
 //! A list of codecs has any number that turn arrays into arrays, one that turns an array into bytes, and any number
-//! that turn bytes into bytes. Two kinds say where elements lie and do nothing else. `transpose` with `order` makes
+//! that turn bytes into bytes. The one may be `sharding_indexed`, which has such a list of its own for the chunks in a
+//! shard: their byte order is that of the elements. Two kinds say where elements lie and do nothing else. `transpose` with `order` makes
 //! axis `order[i]` of its input the axis `i` of its output; early writers wrote `"C"` (no change) and `"F"` (all axes
 //! reversed). `bytes`, early on `endian`, writes the elements in C order, in the byte order `endian`, which may be left
 //! out where an element has only one, and means `little` if it is left out nevertheless.
@@ -25,7 +26,7 @@
 use serde_json::{Map, Value};
 
 use super::element::Element;
-use super::{Extension, Keys, Metadata, chunk_lengths, damaged, fill, lengths, missing, plain};
+use super::{Extension, Keys, Metadata, SHARDING, chunk_lengths, damaged, fill, lengths, missing, plain};
 use crate::dtype::ByteOrder;
 use crate::format::Refusal;
 use crate::layout::is_permutation;
@@ -112,15 +113,18 @@ fn only_known(object: &Map<String, Value>) -> Result<(), Refusal> {
 }
 
 /// What the codecs say about where elements lie, and those that do more.
-struct Pipeline {
+pub(crate) struct Pipeline {
     /// The axes of a chunk, from the slowest to the fastest.
-    axes: Vec<usize>,
-    order: ByteOrder,
-    codecs: Vec<Extension>,
+    pub(crate) axes: Vec<usize>,
+    /// The byte order of the elements.
+    pub(crate) order: ByteOrder,
+    /// What else was done to a chunk, first thing first.
+    pub(crate) codecs: Vec<Extension>,
 }
 
 impl Pipeline {
-    fn parse(value: &Value, ndim: usize) -> Result<Pipeline, Refusal> {
+    /// The codecs of chunks with so many axes.
+    pub(crate) fn parse(value: &Value, ndim: usize) -> Result<Pipeline, Refusal> {
         let list = value.as_array().ok_or_else(|| damaged("give codecs that are no list"))?;
         let codecs = list.iter().map(|codec| Extension::parse(codec, "a codec")).collect::<Result<Vec<_>, _>>()?;
         let mut codecs = codecs.into_iter().peekable();
@@ -129,13 +133,21 @@ impl Pipeline {
             axes = transposed(&axes, transpose.configuration.get("order"))?;
         }
         let bytes = codecs.next_if(|codec| matches!(codec.name.as_str(), "bytes" | "endian"));
-        let order = match bytes.as_ref().and_then(|codec| codec.configuration.get("endian")) {
+        let mut order = match bytes.as_ref().and_then(|codec| codec.configuration.get("endian")) {
             None | Some(Value::Null) => ByteOrder::Little,
             Some(Value::String(order)) if order == "little" => ByteOrder::Little,
             Some(Value::String(order)) if order == "big" => ByteOrder::Big,
             Some(_) => return Err(damaged("give an endian that is neither little nor big")),
         };
         let codecs: Vec<Extension> = codecs.collect();
+        if bytes.is_none()
+            && let Some(Extension { name, configuration }) = codecs.first()
+            && name == SHARDING
+        {
+            // JSON nests no deeper than its parser allows, and so do shards.
+            let inner = configuration.get("codecs").ok_or_else(|| damaged("have shards without codecs"))?;
+            order = Pipeline::parse(inner, ndim)?.order;
+        }
         if bytes.is_none() && codecs.first().is_none_or(|codec| codec.name == "crc32c") {
             return Err(damaged("have no codec that makes bytes of elements"));
         }

@@ -9,9 +9,18 @@ use crate::source::ReadAt;
 /// So many bytes of the extra fields of a local header are searched for the zip64 one, which writers put first.
 const MAX_EXTRA: u64 = 1024;
 
-const STORED: u16 = 0;
+/// Methods of compression.
+pub const STORED: u16 = 0;
+/// Raw deflate.
+pub const DEFLATED: u16 = 8;
+/// bzip2.
+pub const BZIP2: u16 = 12;
+/// Zstandard.
+pub const ZSTD: u16 = 93;
+/// An xz file.
+pub const XZ: u16 = 95;
 
-/// Where the bytes of a stored member lie.
+/// Where the bytes of a member lie, as they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// Its first byte in the file.
@@ -67,6 +76,15 @@ impl Archive {
     /// If it has none to point at, or the archive contradicts itself about it.
     pub fn body(&self, file: &dyn ReadAt, entry: &Entry) -> Result<Body, Refusal> {
         entry.check()?;
+        self.place(file, entry)
+    }
+
+    /// Where the bytes of a member lie as they are stored, compressed or not.
+    ///
+    /// # Errors
+    /// If it is encrypted, or the archive contradicts itself about it.
+    pub fn place(&self, file: &dyn ReadAt, entry: &Entry) -> Result<Body, Refusal> {
+        entry.check_place()?;
         let name = &self.directory[entry.name.clone()];
         let local = block(file, entry.header, (LOCAL_LEN + name.len()) as u64)?;
         let contradiction = |what: &str| {
@@ -88,12 +106,12 @@ impl Archive {
         if usize::from(name_len) != name.len() || fields.0 != name {
             return Err(contradiction("name"));
         }
-        if method != STORED || (flags ^ entry.flags) & (ENCRYPTED | DESCRIPTOR) != 0 {
+        if method != entry.method || (flags ^ entry.flags) & (ENCRYPTED | DESCRIPTOR) != 0 {
             return Err(contradiction("method or flags"));
         }
         let extra_start = entry.header + (LOCAL_LEN + name.len()) as u64;
         let start = extra_start + u64::from(extra_len);
-        let end = start.checked_add(entry.size).filter(|&end| end <= entry.limit);
+        let end = start.checked_add(entry.stored).filter(|&end| end <= entry.limit);
         let end = end.ok_or_else(|| Refusal::from(Fault::Overlap))?;
         let mut copies = vec![entry.crc_at];
         if flags & DESCRIPTOR == 0 {
@@ -114,13 +132,13 @@ impl Archive {
                 copies.push(entry.header + 14);
             }
         }
-        Ok(Body { start, len: entry.size, checksum: Checksum { covers: start..end, fields: copies } })
+        Ok(Body { start, len: entry.stored, checksum: Checksum { covers: start..end, fields: copies } })
     }
 }
 
 impl Entry {
-    /// Whether its bytes are stored as they are, and the directory is right about it.
-    fn check(&self) -> Result<(), Refusal> {
+    /// Whether it lies where it should, and can be read.
+    fn check_place(&self) -> Result<(), Refusal> {
         if let Some(fault) = self.fault {
             return Err(fault.into());
         }
@@ -129,28 +147,40 @@ impl Entry {
                 "it is encrypted; extract it with its password, and store it in an archive again".into(),
             ));
         }
-        let method = match self.method {
-            STORED => {
-                return if self.stored == self.size {
-                    Ok(())
-                } else {
-                    Err(damaged("its two sizes differ in the directory, though it is not compressed"))
-                };
-            }
-            8 => return Err(Refusal("it is deflated; `afbfs unpack` writes a plain copy".into())),
-            9 => "deflate64",
-            12 => "bzip2",
-            14 => "LZMA",
-            93 => "Zstandard",
-            95 => "XZ",
-            other => {
-                return Err(Refusal(format!(
-                    "it is compressed by method {other}; extract it, and store it again uncompressed (zip -0)"
-                )));
-            }
-        };
-        Err(Refusal(format!("it is compressed with {method}; extract it, and store it again uncompressed (zip -0)")))
+        if self.method == STORED && self.stored != self.size {
+            return Err(damaged("its two sizes differ in the directory, though it is not compressed"));
+        }
+        Ok(())
     }
+
+    /// Whether its bytes are stored as they are.
+    fn check(&self) -> Result<(), Refusal> {
+        self.check_place()?;
+        let how = match self.method {
+            STORED => return Ok(()),
+            DEFLATED => "deflated".to_owned(),
+            other => format!("compressed {}", method_name(other)),
+        };
+        let remedy = match self.method {
+            DEFLATED | BZIP2 | ZSTD | XZ => "`afbfs unpack` writes a plain copy",
+            _ => "extract it, and store it again uncompressed (zip -0)",
+        };
+        Err(Refusal(format!("it is {how}; {remedy}")))
+    }
+}
+
+/// With what, or by which method, a member is compressed, for messages.
+pub fn method_name(method: u16) -> String {
+    let name = match method {
+        DEFLATED => "deflate",
+        9 => "deflate64",
+        BZIP2 => "bzip2",
+        14 => "LZMA",
+        ZSTD => "Zstandard",
+        XZ => "XZ",
+        other => return format!("by method {other}"),
+    };
+    format!("with {name}")
 }
 
 /// The CRC-32 in the descriptor behind a body.

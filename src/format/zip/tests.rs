@@ -234,10 +234,10 @@ fn refused_deflated_encrypted_and_other_methods() {
     for (method, part) in [
         (8, "deflated; `afbfs unpack` writes a plain copy"),
         (9, "compressed with deflate64; extract it"),
-        (12, "compressed with bzip2; extract it"),
+        (12, "compressed with bzip2; `afbfs unpack`"),
         (14, "compressed with LZMA; extract it"),
-        (93, "compressed with Zstandard; extract it"),
-        (95, "compressed with XZ; extract it"),
+        (93, "compressed with Zstandard; `afbfs unpack`"),
+        (95, "compressed with XZ; `afbfs unpack`"),
         (98, "compressed by method 98; extract it"),
     ] {
         let mut items = three();
