@@ -14,15 +14,36 @@ use crate::dtype::DType;
 use crate::grid::Grid;
 use crate::source::{ReadAt, Siblings};
 
+pub mod afni;
+pub mod aiff;
+pub mod arrow;
+pub mod au;
+mod beside;
+pub mod dicom;
+pub mod edf;
+pub mod fits;
 pub mod gguf;
 pub mod hdf5;
 mod header;
+pub mod idx;
+pub mod las;
+mod lines;
+pub mod mrc;
 pub mod netcdf3;
+pub mod nifti;
 pub mod npy;
 pub mod npz;
+pub mod nrrd;
+pub mod parrec;
 pub mod raw;
+pub mod sac;
 pub mod safetensors;
+pub mod segy;
+mod sound;
+pub mod su;
 pub mod torch;
+pub mod vecs;
+pub mod wav;
 pub mod zarr;
 pub mod zip;
 
@@ -202,6 +223,11 @@ pub trait Format: Sync {
         true
     }
 
+    /// Whether programs of this format lock its files with `flock(2)`, so that we are to do the same.
+    fn is_locked(&self) -> bool {
+        false
+    }
+
     /// What the file holds. `file_name` is the last component of its path.
     ///
     /// # Errors
@@ -212,12 +238,31 @@ pub trait Format: Sync {
 /// All formats. The order decides which of several files of one stem has the stem as its name.
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
+    // Before MRC, whose files may have the same extension as the data of PAR/REC.
+    &afni::Afni,
+    &aiff::Aiff,
+    &arrow::Arrow,
+    &au::Au,
+    &dicom::Dicom,
+    &edf::Edf,
+    &fits::Fits,
     &gguf::Gguf,
     &hdf5::Hdf5,
+    &idx::Idx,
+    &las::Las,
+    &parrec::ParRec,
+    &mrc::Mrc,
     &netcdf3::NetCdf3,
+    &nifti::Nifti,
     &npz::Npz,
+    &nrrd::Nrrd,
+    &sac::Sac,
     &safetensors::Safetensors,
+    &segy::Segy,
+    &su::Su,
     &torch::Torch,
+    &vecs::Vecs,
+    &wav::Wav,
     &zarr::Zarr,
     &raw::Raw,
 ];

@@ -51,6 +51,8 @@ pub struct Settings {
     pub list_max: u64,
     /// Whether the kernel may keep what was read.
     pub cache: Cache,
+    /// Whether files are locked while they are open, where the programs of their format do so.
+    pub lock: bool,
 }
 
 /// What the kernel's page cache may be used for.
@@ -66,7 +68,7 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None }
+        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true }
     }
 }
 
@@ -182,7 +184,11 @@ impl Fs {
 
 /// What a file that cannot be served says in its folder's file `error`.
 fn error_text(catalog: &Catalog, origin: &Origin, reason: &str) -> String {
-    format!("{}: {reason}\n", catalog.path_of(origin).display())
+    let file = catalog.path_of(origin);
+    match origin {
+        Origin::Member(_, path) => format!("{}: {}: {reason}\n", file.display(), path.join("/")),
+        Origin::File(_) | Origin::Named(_) => format!("{}: {reason}\n", file.display()),
+    }
 }
 
 #[cfg(test)]

@@ -89,10 +89,7 @@ impl Layout {
         if self.shape.len() > MAX_NDIM || self.strides.len() != self.shape.len() {
             return Err(LayoutError::Rank(self.shape.len().max(self.strides.len())));
         }
-        let mut nonzero: u64 = self.itemsize.max(1);
-        for &length in self.shape.iter().filter(|&&length| length != 0) {
-            nonzero = nonzero.checked_mul(length).filter(|&n| n <= i64::MAX as u64).ok_or(LayoutError::Overflow)?;
-        }
+        check_count(&self.shape, self.itemsize)?;
         let (low, high) = self.reach();
         if low < 0 {
             return Err(LayoutError::BeforeStart);
@@ -140,6 +137,15 @@ impl Layout {
     pub fn is_f_contiguous(&self) -> bool {
         is_packed(self.shape.iter().zip(&self.strides), self.itemsize, &self.shape)
     }
+}
+
+/// Checks invariant 2. Axes of length 0 are passed over, so that it holds for every part of the shape as well.
+fn check_count(shape: &[u64], itemsize: u64) -> Result<(), LayoutError> {
+    let mut nonzero: u64 = itemsize.max(1);
+    for &length in shape.iter().filter(|&&length| length != 0) {
+        nonzero = nonzero.checked_mul(length).filter(|&n| n <= i64::MAX as u64).ok_or(LayoutError::Overflow)?;
+    }
+    Ok(())
 }
 
 /// Number of elements of a shape. Only for shapes whose count was checked to fit.
@@ -350,7 +356,7 @@ impl Selection {
     /// `itemsize` bytes, whose axes (packed, C order) follow those of the view.
     ///
     /// # Errors
-    /// If the rank would exceed [`MAX_NDIM`].
+    /// If the rank would exceed [`MAX_NDIM`], or the number of elements an `i64`, as it may where they take no bytes.
     pub fn part(&self, offset: u64, shape: &[u64], itemsize: u64) -> Result<Selection, LayoutError> {
         let strides = packed_strides(shape, itemsize, Order::C)?;
         let ndim = self.ndim() + shape.len();
@@ -362,6 +368,7 @@ impl Selection {
         view.along.extend(strides.into_iter().map(|stride| Along::Inside { stride }));
         view.shape.extend_from_slice(shape);
         view.itemsize = itemsize;
+        check_count(&view.shape, itemsize)?;
         Ok(view)
     }
 

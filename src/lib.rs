@@ -15,7 +15,7 @@
 //! | [`name`] | the grammar of slice names and of NumPy expressions, both ways; escapes | `layout` |
 //! | [`source`] | the traits that formats read through | nothing |
 //! | [`form`] | the suffixes of slice names | nothing |
-//! | [`format`](mod@format) | array formats: bytes in, descriptions out | `dtype`, `layout`, `grid`, `source` |
+//! | [`format`](mod@format) | array formats: bytes in, descriptions out; containers are trees of arrays | `dtype`, `layout`, `grid`, `source` |
 //! | [`store`] | the bytes of array files: mapped, gathered, scattered, synced | `runs` |
 //! | [`catalog`] | which arrays a folder holds, found on demand, kept within the folder | `name`, `source`, `format`, `store` |
 //! | [`unpack`] | plain copies of compressed arrays; finds arrays as `catalog` does, writes through `store`, and knows no file system | `dtype` to `catalog` |
@@ -86,9 +86,15 @@
 //! # Adding a format
 //!
 //! Write `src/format/NAME.rs`: the specification and the limits as module docs, then a type that implements
-//! [`format::Format`], which claims file names ([`format::Format::stem`]) and turns the bytes of a
-//! header into a [`format::Array`]. Add its line to [`format::FORMATS`]; the order decides which of several files of one
-//! stem has it. Refuse with a message that says what is wrong and what to do, and test every refusal by name.
+//! [`format::Format`]. It names the usual extensions ([`format::Format::extensions`]), knows its own files by their first bytes
+//! ([`format::Format::knows`]), and turns a header into [`format::Content`]: an array, or a container of them. Where an
+//! element lies is a [`layout::Layout`], or a [`grid::Grid`] of pieces, in the file itself or in [`format::Files::Beside`] it.
+//! `format/header.rs` has what headers have in common: a cursor that cannot leave the file, and bounds for attributes.
+//!
+//! Add its line to [`format::FORMATS`] (the order decides which of several files of one stem has it), a test beside it for
+//! each refusal by name, `tests/mount/test_NAME.py`, which compares every element with what the format's own library reads,
+//! and a line in the table of `README.md`. Refuse with a message that says what is wrong and what to do, and believe nothing
+//! that a header claims: sizes are checked before they are used, and nothing is allocated for a mere claim.
 //!
 //! # Adding a form
 //!

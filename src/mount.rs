@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -210,7 +211,16 @@ impl Mount {
 /// If it is busy (and not `lazy`), or not the caller's.
 pub fn unmount_path(point: &Path, lazy: bool) -> Result<(), MountError> {
     let flags = UnmountFlags::NOFOLLOW | if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
-    match rustix::mount::unmount(point, flags) {
+    let mut tries = 0;
+    let outcome = loop {
+        tries += 1;
+        match rustix::mount::unmount(point, flags) {
+            // Whoever looks at all mounts (`df`) keeps each of them busy for a moment.
+            Err(Errno::BUSY) if tries < 10 => std::thread::sleep(Duration::from_millis(30)),
+            outcome => break outcome,
+        }
+    };
+    match outcome {
         Ok(()) => Ok(()),
         Err(Errno::PERM) => unmount_by_helper(point, lazy),
         Err(Errno::BUSY) => fail(busy(point)),

@@ -326,16 +326,18 @@ impl<'a> BlockWalk<'a> {
         Some(run)
     }
 
-    /// Moves on by so many steps of the last of the first `axes` axes, at most to its end.
+    /// Moves on by so many steps of the last of the first `axes` axes, at most to its end. One step behind the last
+    /// element may be more than an offset can say; coming back from there makes up for it.
     fn advance(&mut self, axes: usize, count: u64) {
         let mut count = count;
         for axis in (0..axes).rev() {
             self.index[axis] += count;
-            self.offset += count as i64 * self.blocks.strides[axis];
+            let stride = self.blocks.strides[axis];
+            self.offset = self.offset.wrapping_add(stride.wrapping_mul(count as i64));
             if self.index[axis] < self.blocks.shape[axis] {
                 return;
             }
-            self.offset -= self.index[axis] as i64 * self.blocks.strides[axis];
+            self.offset = self.offset.wrapping_sub(stride.wrapping_mul(self.index[axis] as i64));
             self.index[axis] = 0;
             count = 1;
         }

@@ -26,6 +26,7 @@ use rustix::io::{Errno, Result, retry_on_intr};
 mod copy;
 mod fetch;
 mod files;
+mod locks;
 mod stream;
 mod sum;
 mod sync;
@@ -133,6 +134,7 @@ pub struct File {
     turns: RwLock<()>,
     /// Held while a write also changes a checksum that the file keeps.
     sums: Mutex<()>,
+    locks: Mutex<locks::Locks>,
     dirty: AtomicBool,
     /// The last write error: a counter of errors above, the errno below.
     error: AtomicU64,
@@ -179,6 +181,7 @@ impl Store {
             unmappable: AtomicBool::new(false),
             turns: RwLock::new(()),
             sums: Mutex::new(()),
+            locks: Mutex::default(),
             dirty: AtomicBool::new(false),
             error: AtomicU64::new(0),
         });

@@ -40,6 +40,8 @@ pub struct Description {
     pub container: Arc<Map<String, Value>>,
     /// Whether this process may write to it.
     pub writable: bool,
+    /// Whether handles lock the file, as the programs of its format do.
+    pub locked: bool,
     /// The files of an array in many.
     pieces: Option<Arc<ArrayFiles>>,
     fingerprint: Arc<Fingerprint>,
@@ -217,7 +219,8 @@ impl Catalog {
             Errno::INVAL => Problem::Refused("is neither a regular file nor a block device".into()),
             error => Problem::Errno(error),
         })?;
-        let (content, fingerprint) = self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
+        let (content, locked, fingerprint) =
+            self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
         let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
         let describe = |origin: Origin, mut array: Array, container: &Arc<Map<String, Value>>| {
             if self.options.update_checksums && array.checksum.is_some() {
@@ -233,7 +236,7 @@ impl Catalog {
                 }
                 _ => None,
             };
-            Arc::new(Description { origin, id, array, container, writable, pieces, fingerprint })
+            Arc::new(Description { origin, id, array, container, writable, locked, pieces, fingerprint })
         };
         let held = match (content, origin) {
             (Content::One(array), _) => Held::One(describe(origin.clone(), array, &Arc::default())),
@@ -254,8 +257,9 @@ impl Catalog {
         Ok((Arc::new(Contents { writable, fingerprint, held }), file))
     }
 
-    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, Fingerprint), Refusal> {
+    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, bool, Fingerprint), Refusal> {
         self.headers_read.fetch_add(1, Ordering::Relaxed);
+        let _whole = file.whole_sums();
         let len = file.len().map_err(io::Error::from)?;
         let reader = Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default() };
         match origin {
@@ -263,7 +267,7 @@ impl Catalog {
                 let spec =
                     self.options.arrays.get(*number).ok_or_else(|| Refusal("is not described any more".into()))?;
                 let hash = reader.hasher.into_inner().finish();
-                Ok((Content::One(spec.array(len)?), Fingerprint { hash, ..Fingerprint::default() }))
+                Ok((Content::One(spec.array(len)?), false, Fingerprint { hash, ..Fingerprint::default() }))
             }
             Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
@@ -272,13 +276,14 @@ impl Catalog {
                 let name = path.file_name().unwrap_or_default();
                 // What the content says comes before what the name says.
                 let format = format_of_content(file.fd()).or_else(|| self.format_of_name(folder, name));
-                let content = format.unwrap_or(&raw::Raw).parse(&shown, &reader, &siblings)?;
+                let format = format.unwrap_or(&raw::Raw);
+                let content = format.parse(&shown, &reader, &siblings)?;
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
                     siblings: siblings.read.into_inner(),
                 };
-                Ok((content, fingerprint))
+                Ok((content, format.is_locked(), fingerprint))
             }
         }
     }
@@ -323,7 +328,7 @@ impl Catalog {
             return Ok(());
         }
         if !self.matches(&description.fingerprint, file) {
-            let (content, _) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
+            let (content, ..) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
             let array = match (content, &description.origin) {
                 (Content::One(array), _) => Some(array),
                 (Content::Many(container), Origin::Member(_, path)) => {

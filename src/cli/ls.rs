@@ -6,8 +6,12 @@ use serde_json::Value;
 
 use super::{Failure, SourceArgs, print};
 use crate::catalog::Catalog;
+use crate::dtype::DType;
 use crate::fs::walk_arrays;
 use crate::store::{Limits, Store};
+
+/// The longest type that is written out in the table, in characters.
+const WIDEST: usize = 64;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -52,11 +56,18 @@ fn row(entry: &Value) -> [String; 5] {
     let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
     if let Some(error) = entry["error"].as_str() {
         let dash = || "-".to_owned();
-        return [text("file"), dash(), dash(), dash(), format!("not served: {error}")];
+        // Of a container it may be one array among many.
+        let name = if entry["path"].is_string() { text("path") } else { text("file") };
+        return [name, dash(), dash(), dash(), format!("not served: {error}")];
     }
-    let dtype = match &entry["dtype"] {
-        Value::String(dtype) => dtype.clone(),
-        structured => structured.to_string(),
+    let dtype = match (&entry["dtype"], entry["element"].as_str()) {
+        (_, Some(element)) => element.to_owned(),
+        (Value::String(dtype), None) => dtype.clone(),
+        (structured, None) => match DType::from_json(structured) {
+            Ok(dtype) if dtype.to_string().len() <= WIDEST => dtype.to_string(),
+            Ok(dtype) => format!("|V{} of {} fields", dtype.itemsize(), dtype.part_names().len()),
+            Err(_) => structured.to_string(),
+        },
     };
     let lengths = entry["shape"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shape = if lengths.is_empty() {

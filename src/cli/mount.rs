@@ -261,6 +261,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
             CacheMode::None => Cache::None,
             CacheMode::Pages => Cache::Pages,
         },
+        // The variable by which the HDF5 library is told.
+        lock: !std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| ["FALSE", "0"].contains(&value.as_str())),
     };
     let fs = Arc::new(Fs::new(catalog.clone(), settings));
     let options = mount::Options {

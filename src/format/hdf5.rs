@@ -3,15 +3,16 @@
 //! Specification: "HDF5 File Format Specification", versions 3.0 and 4.0, of The HDF Group. In short: a file is
 //! a web of blocks, each found by its address.
 //!
-//! | block               | what it says                                                                           |
-//! |---------------------|----------------------------------------------------------------------------------------|
-//! | superblock          | `\x89HDF\r\n\x1a\n` at byte 0, 512, 1024, 2048, ...: the byte that has address 0; versions 0 to 3; the sizes of addresses and lengths, the root group |
-//! | object header       | messages: what a group, a data set or a named type is ([`header`])                      |
-//! | links               | names and addresses of objects, in one of three forms ([`group`])                       |
-//! | heaps               | names, many links and attributes ([`fractal`]), strings of variable length              |
-//! | B-trees and arrays  | where chunks are, in one of six forms ([`chunks`])                                      |
+//! | block              | what it says                                                                             |
+//! |--------------------|------------------------------------------------------------------------------------------|
+//! | superblock         | `\x89HDF\r\n\x1a\n` at byte 0, 512, 1024, 2048, ..., which has the address 0; version 0 to |
+//! |                    | 3; sizes of addresses and lengths; the root group                                        |
+//! | object header      | messages: what a group, a data set or a named type is (`header`)                         |
+//! | links              | names and addresses of objects, in one of three forms (`group`)                          |
+//! | heaps              | names, many links and attributes (`fractal`), values of variable length (`file`)         |
+//! | B-trees and arrays | where chunks are, in one of six forms (`chunks`, `btree`, `arrays`)                      |
 //!
-//! A data set has a type ([`datatype`]), and a shape, a layout, filters and a fill value ([`storage`]). The
+//! A data set has a type (`datatype`), and a shape, a layout, filters and a fill value (`storage`). The
 //! elements lie in one block, in the header, or in chunks of one shape, those at the far edges whole. Chunks that went
 //! through filters (compression, checksums) do not show the elements and are refused; [`filtered`] says where they are.
 //! Groups become folders. Soft links lead to what they name, hard links are names like any other; a group that has
@@ -46,6 +47,8 @@ mod header;
 mod storage;
 mod superblock;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 mod walk;
 
@@ -114,13 +117,18 @@ impl Format for Hdf5 {
         head.starts_with(SIGNATURE) || head.starts_with(MATLAB)
     }
 
+    /// As the library does since 1.10.
+    fn is_locked(&self) -> bool {
+        true
+    }
+
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
         let (file, root) = superblock::open(file)?;
         walk::container(&file, root).map(Content::Many)
     }
 }
 
-/// The filtered data set at a path of names: its chunks, and the filters that they went through.
+/// The filtered data set at a path of hard links: its chunks, and the filters that they went through.
 ///
 /// # Errors
 /// If the file cannot be read, if there is no such data set, or if it could not be an array even without filters.

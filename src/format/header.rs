@@ -1,7 +1,7 @@
 //! What formats with long binary headers have in common: reading one from its start to its end, and keeping what it
 //! says within bounds.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -47,6 +47,17 @@ pub(super) fn float(number: f64) -> Value {
     }
 }
 
+/// A text in bytes that end, at the latest, with a zero; blanks around it are dropped. What is not UTF-8 is taken for Latin-1,
+/// in which every byte is the character of its number.
+pub(super) fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    };
+    text.trim().to_owned()
+}
+
 /// Sees to it that no two members have one name; `what` names the format.
 pub(super) fn distinct(members: &[Member], what: &str) -> Result<(), Refusal> {
     let mut seen = HashSet::with_capacity(members.len());
@@ -55,6 +66,27 @@ pub(super) fn distinct(members: &[Member], what: &str) -> Result<(), Refusal> {
         Some(twice) => {
             let name = excerpt(&twice.path.join("/"));
             Err(Refusal(format!("its {what} header names {name} twice: it is damaged; save it again")))
+        }
+    }
+}
+
+/// Names of arrays, of which a format may use one several times: from the second on they get a number.
+#[derive(Debug, Default)]
+pub(super) struct Numbered {
+    taken: HashSet<String>,
+    counts: HashMap<String, u32>,
+}
+
+impl Numbered {
+    /// The name, or, if it was given already, the first one free of `NAME-2`, `NAME-3`, ...
+    pub(super) fn name(&mut self, name: String) -> String {
+        let count = self.counts.entry(name.clone()).or_default();
+        loop {
+            *count += 1;
+            let numbered = if *count == 1 { name.clone() } else { format!("{name}-{count}") };
+            if self.taken.insert(numbered.clone()) {
+                return numbered;
+            }
         }
     }
 }

@@ -228,10 +228,16 @@ impl Fs {
         if name == ACL {
             return self.acl(inode);
         }
-        let fact = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(Fact::named);
-        let fact = fact.filter(|&fact| fact != Fact::Info).ok_or(Errno::NODATA)?;
+        let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).ok_or(Errno::NODATA)?;
         let (tree, leaf) = self.facts_of(inode)?.ok_or(Errno::NODATA)?;
-        Ok(facts::text(&tree, &leaf, fact).into_bytes())
+        match Fact::named(name) {
+            Some(Fact::Info) => Err(Errno::NODATA),
+            Some(fact) => Ok(facts::text(&tree, &leaf, fact).into_bytes()),
+            None => {
+                let found = facts::extras(&tree, &leaf).into_iter().find(|(extra, _)| *extra == name);
+                found.map(|(_, text)| text.into_bytes()).ok_or(Errno::NODATA)
+            }
+        }
     }
 
     /// Names of the extended attributes, each ended by a NUL.
@@ -240,10 +246,11 @@ impl Fs {
     /// ESTALE where the inode is not known any more.
     pub fn listxattr(&self, inode: u64) -> Result<Vec<u8>, Errno> {
         let mut names = Vec::new();
-        if self.facts_of(inode)?.is_some() {
-            for fact in Fact::ALL.into_iter().filter(|&fact| fact != Fact::Info) {
+        if let Some((tree, leaf)) = self.facts_of(inode)? {
+            let facts = Fact::ALL.into_iter().filter(|&fact| fact != Fact::Info).map(Fact::name);
+            for name in facts.chain(facts::extras(&tree, &leaf).into_iter().map(|(name, _)| name)) {
                 names.extend_from_slice(PREFIX.as_bytes());
-                names.extend_from_slice(fact.name().as_bytes());
+                names.extend_from_slice(name.as_bytes());
                 names.push(0);
             }
         }

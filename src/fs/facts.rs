@@ -121,6 +121,28 @@ pub(super) fn text(tree: &Tree, leaf: &Leaf, fact: Fact) -> String {
     }
 }
 
+/// What a format knows beyond the layout, as extended attributes have it: names and texts. The kernel takes no longer ones.
+pub(super) fn extras(tree: &Tree, leaf: &Leaf) -> Vec<(&'static str, String)> {
+    const LONGEST: usize = 64 << 10;
+    // A slice of it has other axes.
+    if *leaf != Leaf::Data {
+        return Vec::new();
+    }
+    let array = &tree.description.array;
+    let mut extras = Vec::new();
+    if let Some(element) = array.element.filter(|_| tree.steps.iter().all(is_transpose)) {
+        extras.push(("element", element.to_owned()));
+    }
+    if tree.dims.iter().any(|dim| !dim.is_empty()) {
+        extras.push(("dims", json!(tree.dims).to_string()));
+    }
+    if !array.attributes.is_empty() {
+        extras.push(("attributes", json!(array.attributes).to_string()));
+    }
+    extras.retain(|(_, text)| text.len() <= LONGEST);
+    extras
+}
+
 /// The content of a fact's file.
 pub(super) fn content(catalog: &Catalog, tree: &Tree, fact: Fact, read_only: bool) -> String {
     let mut content = match fact {

@@ -57,6 +57,8 @@ pub(super) struct OpenFile {
     /// The bytes of the file among which the view lies.
     pub(super) extent: Range<u64>,
     pub(super) access: Access,
+    /// Whether the handle has the file locked.
+    locked: bool,
     pub(super) shared: Arc<Shared>,
     pub(super) validity: Validity,
     /// Whether something was written since the last flush, and ever.
@@ -192,6 +194,10 @@ impl Fs {
             }
             described.file.writable()?;
         }
+        let locked = tree.description.locked && self.settings.lock;
+        if locked {
+            described.file.take_lock(access.write)?;
+        }
         let view = tree.view(leaf);
         let mut runs = view.runs(0..view.len());
         let extent = match (runs.next(), runs.next(), tree.description.array.grid.single()) {
@@ -220,6 +226,7 @@ impl Fs {
             files,
             extent,
             access,
+            locked,
             shared,
             validity: Validity::default(),
             unflushed: AtomicBool::new(false),
@@ -246,6 +253,9 @@ impl Fs {
             && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
+        }
+        if file.locked {
+            file.shared.file.give_up_lock(file.access.write);
         }
         if let Some(end) = self.inodes.leave(file.inode, file.access.write)
             && end < file.view.len()

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::grid::{Pieces, Place};
-use crate::layout::Order;
+use crate::layout::{LayoutError, Order};
 
 /// One byte of a file: its piece and offset, or nothing and the byte of the fill element.
 pub(crate) type Byte = (Option<u64>, u64);
@@ -242,4 +242,21 @@ fn a_view_of_terabytes_costs_nothing_to_make() {
     let view = View::range(&grid, &selection, Span { start: 3, step: 7, len: (1 << 40) / 7 });
     let last = view.len() - 8;
     assert_eq!(view.runs(last..view.len()).count(), 1);
+}
+
+#[test]
+fn parts_without_bytes_that_cannot_be_counted_are_refused() {
+    let strings = [i32::MAX as u64; 2];
+    let once = Selection::whole(&[2], 8).part(0, &strings, 0).unwrap();
+    assert!(View::new(&Arc::new(Grid::one(Layout::packed(0, &[2], 8, Order::C).unwrap())), &once).is_empty());
+    assert_eq!(once.part(0, &strings, 0), Err(LayoutError::Overflow));
+}
+
+#[test]
+fn the_last_byte_may_be_the_last_that_a_file_can_have() {
+    let layout = Layout { offset: 0, shape: vec![2, 2], strides: vec![4, 1 << 62], itemsize: 1 };
+    layout.check().unwrap();
+    let view = View::new(&Arc::new(Grid::one(layout)), &Selection::whole(&[2, 2], 1));
+    let offsets: Vec<Byte> = expand(view.runs(0..4));
+    assert_eq!(offsets, [0, 1 << 62, 4, (1 << 62) + 4].map(|offset| (Some(0), offset)));
 }

@@ -6,13 +6,13 @@
 //! its own library then takes for damage; nothing else is lost.
 
 use std::ops::Range;
-use std::sync::PoisonError;
+use std::sync::MutexGuard;
 
 use crc32fast::Hasher;
 use rustix::io::{Errno, Result};
 
 use super::copy::{read_exact, write_exact};
-use super::{Files, gather, write};
+use super::{File, Files, gather, lock, write};
 use crate::runs::View;
 
 /// A CRC-32 over bytes of a file, and the places in the file where it is kept.
@@ -24,6 +24,13 @@ pub struct Sum<'a> {
     pub fields: &'a [u64],
 }
 
+impl File {
+    /// Keeps writes out that change a checksum, so that all copies of each are of one value.
+    pub fn whole_sums(&self) -> MutexGuard<'_, ()> {
+        lock(&self.sums)
+    }
+}
+
 /// Copies `data` into a view of an array in one file from byte `at` on, as [`write()`] does, and brings the checksum up to date. Such writes to one
 /// file exclude each other.
 ///
@@ -31,7 +38,7 @@ pub struct Sum<'a> {
 /// As [`write()`]; EIO where the view reaches beyond what the sum covers.
 pub fn write_summed(files: &Files, view: &View, at: u64, data: &[u8], sum: Sum<'_>) -> Result<usize> {
     let file = files.one().ok_or(Errno::ROFS)?;
-    let _turn = file.sums.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = file.whole_sums();
     let window = at..(at + data.len() as u64).min(view.len());
     let mut old = vec![0; (window.end - window.start) as usize];
     gather(files, &[], view, window.clone(), &mut old)?;

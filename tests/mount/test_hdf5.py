@@ -1,5 +1,6 @@
 """HDF5 files of h5py and netCDF4: every layout, index, type and kind of group, compared with what h5py reads."""
 
+import fcntl
 import os
 
 import h5py
@@ -7,7 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from harness import mounted, refused
+from harness import eventually, mounted, refused
 from members import check_member, error_of, folder, info
 
 # Each writes other versions of superblocks, headers, groups, layouts and types.
@@ -438,3 +439,47 @@ def test_refused_files(source, rng):
         assert "truncated" in error_of(mnt, "truncated/cut")
         assert (mnt / "truncated/whole/data").stat().st_size == 40
         assert "checksum" in error_of(mnt, "damaged")
+
+
+# --- locks
+
+
+def is_locked(path):
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_files_are_locked_as_the_library_locks_them(source, monkeypatch):
+    path = source / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(6.0)
+    with mounted(source) as mnt:
+        # Nobody has the mount's file open: the library may do as it likes.
+        with h5py.File(path, "r+") as file:
+            file["x"][0] = 7
+            with refused("EAGAIN"):
+                mnt.read("a/x/data")
+        with mnt.open("a/x/data"):
+            with mnt.open("a/x/row/1"), h5py.File(path, "r") as file:
+                assert file["x"][0] == 7
+            with pytest.raises(OSError, match="lock"):
+                h5py.File(path, "r+")
+        eventually(lambda: not is_locked(path), "the lock goes")
+        with mnt.open("a/x/row/1"), mnt.open("a/x/data", os.O_RDWR) as fd:
+            os.pwrite(fd, np.float64(8).tobytes(), 0)
+            with pytest.raises(OSError, match="lock"):
+                h5py.File(path, "r")
+        # A lock goes with the close, which the daemon hears of a moment later.
+        eventually(lambda: not is_locked(path), "the lock goes")
+        with h5py.File(path, "r") as file:
+            assert file["x"][0] == 8
+            with refused("EAGAIN"):
+                mnt.write("a/x/data", bytes(8))
+            assert mnt.read("a/x/data")[:8] == np.float64(8).tobytes()
+    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "FALSE")
+    with mounted(source) as mnt, mnt.open("a/x/data"), open(path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

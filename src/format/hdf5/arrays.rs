@@ -102,7 +102,8 @@ pub(super) fn extensible(file: &File<'_>, address: u64, filtered: bool, visit: V
     Ok(())
 }
 
-/// A secondary block: the addresses of `count` data blocks of `size` entries each, and which of their pages were written.
+/// A secondary block: the addresses of `count` data blocks of `size` entries each, and which of their pages were
+/// written.
 fn secondary(
     blocks: &Blocks<'_>,
     address: u64,

@@ -4,15 +4,17 @@
 //! both neighbours, then keys and children in turn, a key at both ends. What the children at the bottom are depends
 //! on the type: nodes of a symbol table, or chunks.
 //!
-//! Version 2 is of records of one size:
+//! Version 2 is of records of one size. All its nodes end in a checksum:
 //!
-//! | node     | what                                                                                           |
-//! |----------|------------------------------------------------------------------------------------------------|
-//! | header   | `BTHD`, version 0, type, node size (4), record size (2), depth (2), two percentages, address of the root, its number of records (2), number of all records |
-//! | leaf     | `BTLF`, version 0, type, records                                                               |
-//! | internal | `BTIN`, version 0, type, records, and one more child than records: address, number of records in it, and above the lowest level the number of records below it |
+//! | node     | what it holds                                                                                        |
+//! |----------|------------------------------------------------------------------------------------------------------|
+//! | header   | `BTHD`, version 0, type; sizes of a node (4) and of a record (2), depth (2), two percentages; root:  |
+//! |          | address, number of its records (2), number of all records                                            |
+//! | leaf     | `BTLF`, version 0, type; records                                                                     |
+//! | internal | `BTIN`, version 0, type; records; one more child than records: address, number of its records, and   |
+//! |          | above the lowest level the number of all records in and below it                                     |
 //!
-//! All end in a checksum. Numbers of records take as many bytes as the largest that a node of this size allows.
+//! Numbers of records take as many bytes as the largest that a node of this size allows.
 
 use super::damaged;
 use super::file::{Cursor, File, encoded_size};

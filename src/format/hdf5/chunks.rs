@@ -1,13 +1,14 @@
 //! Chunks: the indexes through which they are found, and the table of where they are.
 //!
-//! | index            | where it is used                                | what it holds for a chunk                      |
-//! |------------------|-------------------------------------------------|------------------------------------------------|
-//! | B-tree version 1 | layouts up to version 3                         | size (4), filter mask (4), offset on each axis and 0, address |
-//! | single chunk     | the chunk is the array                          | address, in the layout message                 |
-//! | implicit         | no filters, all allocated when made             | nothing: all stand in a row                    |
-//! | fixed array      | no axis without a limit                         | address; with filters size, mask (4)           |
-//! | extensible array | one axis without a limit                        | the same                                       |
-//! | B-tree version 2 | several                                         | the same, and the number of the chunk on each axis (8) |
+//! | index            | used for                            | what it holds for a chunk                           |
+//! |------------------|-------------------------------------|-----------------------------------------------------|
+//! | B-tree version 1 | layouts up to version 3             | size (4), filter mask (4), its offset on each axis  |
+//! |                  |                                     | and 0 (8 each), address                             |
+//! | single chunk     | a chunk as large as the array       | address, in the layout message                      |
+//! | implicit         | no filters, all made at the start   | nothing: all stand in a row                         |
+//! | fixed array      | no axis without a limit             | address; with filters also size and mask (4)        |
+//! | extensible array | one axis without a limit            | the same                                            |
+//! | B-tree version 2 | several                             | the same, then its number on each axis (8)          |
 //!
 //! In a row and in the arrays chunks are numbered as if the array were as large as it may become, in C order; in an
 //! extensible array the axis without a limit counts as the first. A chunk outside of the present shape is left out.

@@ -7,7 +7,7 @@
 //! |-------|-------------------------|---------------------------------------------------------------------|
 //! | 0     | integers                | `i1` to `u8`, in either byte order; of 3 bytes `i3`, `u3` as `V`     |
 //! | 1     | floats                  | `f2`, `f4`, `f8`, x86's `f16`; `bf16` and the 8-bit floats as `V`   |
-//! | 2     | times                   | refused: no version of the library converts them                    |
+//! | 2     | times                   | `V`: `unix_d32`, `unix_d64`, which the library does not convert     |
 //! | 3     | fixed strings           | `S`                                                                 |
 //! | 4     | bit fields              | unsigned integers                                                   |
 //! | 5     | opaque bytes            | `V`; with a tag of h5py (`NUMPY:M8[ns]`) what that says             |
@@ -181,7 +181,7 @@ fn datatype(cursor: &mut Cursor<'_>, depth: usize) -> Result<Datatype, Refusal> 
         1 => float(cursor, size, bits)?,
         2 => {
             cursor.skip(2)?;
-            Class::Strange("times of HDF5's own type, which nothing converts; store them as integers")
+            time(size, order)
         }
         3 => plain(scalar(Kind::Bytes, ByteOrder::None, size)),
         5 => plain(opaque(cursor.take((bits & 0xff) as usize)?, size)),
@@ -282,6 +282,19 @@ fn float(cursor: &mut Cursor<'_>, size: u64, bits: u32) -> Result<Class, Refusal
         }
         _ => Class::Strange("floats of a kind that NumPy has no type for; convert them to float32 or float64"),
     })
+}
+
+/// A time: seconds since 1970 by name, but PyTables writes pairs of seconds and microseconds to the larger one. The
+/// library converts neither, and so they are bytes.
+fn time(size: u64, order: ByteOrder) -> Class {
+    let element = match (size, order) {
+        (4, ByteOrder::Big) => "unix_d32be",
+        (4, _) => "unix_d32",
+        (8, ByteOrder::Big) => "unix_d64be",
+        (8, _) => "unix_d64",
+        _ => return Class::Strange("times of a size that is not known; store them as integers"),
+    };
+    Class::Plain { dtype: scalar(Kind::Void, ByteOrder::None, size), element: Some(element) }
 }
 
 /// What the tag of opaque bytes says, if h5py wrote it.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::checksum::lookup3;
@@ -12,6 +13,9 @@ use crate::source::ReadAt;
 /// So many collections of the global heap are kept at hand: their objects are small, and neighbours are asked for
 /// one after the other.
 const KEPT_COLLECTIONS: usize = 16;
+
+/// What a read costs beside its bytes: as much as that many.
+const COST: u64 = 256;
 
 /// The JSON of all the attributes of a file takes about so many bytes of memory at most.
 const MAX_SHOWN: u64 = 256 << 20;
@@ -26,13 +30,13 @@ pub(super) struct File<'a> {
     pub(super) offset_size: usize,
     /// Bytes of a length.
     pub(super) length_size: usize,
-    /// So many bytes may still be read: what ends every loop that a hostile file could set up.
+    /// So many bytes may still be read, or copied: what ends every loop that a hostile file could set up.
     left: Cell<u64>,
     /// For each heap of shared messages: a bit for each kind of message in it, and its address.
     pub(super) shared: Vec<(u16, u64)>,
     /// So much memory may still be spent on the JSON of attributes.
     pub(super) shown: Cell<u64>,
-    collections: RefCell<HashMap<u64, Rc<Vec<u8>>>>,
+    collections: RefCell<HashMap<u64, Rc<Collection>>>,
 }
 
 impl<'a> File<'a> {
@@ -64,14 +68,20 @@ impl<'a> File<'a> {
                 "its {what} claims {size} bytes, more than the {MAX_BLOCK} that are read; it is damaged"
             )));
         }
-        let left = self.left.get().checked_sub(size);
-        self.left.set(left.ok_or_else(|| damaged("its structures lead in circles"))?);
+        self.spend(size + COST)?;
         let mut bytes = vec![0; size as usize];
         let count = self.source.read_at(&mut bytes, start)?;
         if count < bytes.len() {
             return Err(damaged(&format!("it ends within its {what}")));
         }
         Ok(bytes)
+    }
+
+    /// Counts bytes that were read or copied, and says when there were too many.
+    pub(super) fn spend(&self, bytes: u64) -> Result<(), Refusal> {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.ok_or_else(|| damaged("its structures lead in circles"))?);
+        Ok(())
     }
 
     /// The `size` bytes at an address, fewer only at the end of the file.
@@ -94,41 +104,24 @@ impl<'a> File<'a> {
 
     /// An object of the global heap: number `index` of the collection at an address.
     pub(super) fn global(&self, address: u64, index: u32) -> Result<Vec<u8>, Refusal> {
-        const WHAT: &str = "global heap";
         let known = self.collections.borrow().get(&address).cloned();
         let collection = match known {
             Some(collection) => collection,
             None => {
-                let prefix = 8 + self.length_size as u64;
-                let head = self.read(address, prefix, WHAT)?;
-                let mut cursor = Cursor::new(&head, WHAT);
-                cursor.signature(b"GCOL", 1)?;
-                cursor.skip(3)?;
-                let size = self.length(&mut cursor)?;
-                let rest = size.checked_sub(prefix).ok_or_else(|| damaged("its global heap is too short"))?;
-                let rest = Rc::new(self.read(address.saturating_add(prefix), rest, WHAT)?);
+                let collection = Rc::new(Collection::read(self, address)?);
                 let mut collections = self.collections.borrow_mut();
                 if collections.len() >= KEPT_COLLECTIONS {
                     collections.clear();
                 }
-                collections.insert(address, rest.clone());
-                rest
+                collections.insert(address, collection.clone());
+                collection
             }
         };
-        let mut cursor = Cursor::new(&collection, WHAT);
-        while cursor.rest.len() >= 8 + self.length_size {
-            let number = cursor.u16()?;
-            cursor.skip(6)?;
-            let size = self.length(&mut cursor)?;
-            if number == 0 {
-                break;
-            }
-            if u32::from(number) == index {
-                return Ok(cursor.take_long(size)?.to_vec());
-            }
-            cursor.skip_long(size.checked_next_multiple_of(8).unwrap_or(u64::MAX))?;
-        }
-        Err(damaged(&format!("its global heap at address {address} lacks object {index}")))
+        let range = u16::try_from(index).ok().and_then(|index| collection.objects.get(&index));
+        let object = range.and_then(|range| collection.bytes.get(range.clone()));
+        let object = object.ok_or_else(|| damaged(&format!("its global heap at {address} lacks object {index}")))?;
+        self.spend(object.len() as u64)?;
+        Ok(object.to_vec())
     }
 
     /// An address, or nothing where it is the undefined one.
@@ -140,6 +133,42 @@ impl<'a> File<'a> {
     /// A length.
     pub(super) fn length(&self, cursor: &mut Cursor<'_>) -> Result<u64, Refusal> {
         cursor.uint(self.length_size)
+    }
+}
+
+/// A collection of the global heap: `GCOL`, version 1, its size, and objects: number (2), number of references (2),
+/// size, bytes, padded to a multiple of 8. Number 0 is what is free.
+struct Collection {
+    bytes: Vec<u8>,
+    objects: HashMap<u16, Range<usize>>,
+}
+
+impl Collection {
+    fn read(file: &File<'_>, address: u64) -> Result<Collection, Refusal> {
+        const WHAT: &str = "global heap";
+        let prefix = 8 + file.length_size as u64;
+        let head = file.read(address, prefix, WHAT)?;
+        let mut cursor = Cursor::new(&head, WHAT);
+        cursor.signature(b"GCOL", 1)?;
+        cursor.skip(3)?;
+        let size =
+            file.length(&mut cursor)?.checked_sub(prefix).ok_or_else(|| damaged("its global heap is too short"))?;
+        let bytes = file.read(address.saturating_add(prefix), size, WHAT)?;
+        let mut objects = HashMap::new();
+        let mut cursor = Cursor::new(&bytes, WHAT);
+        while cursor.rest.len() >= 8 + file.length_size {
+            let number = cursor.u16()?;
+            cursor.skip(6)?;
+            let size = file.length(&mut cursor)?;
+            if number == 0 {
+                break;
+            }
+            let start = bytes.len() - cursor.rest.len();
+            let object = cursor.take_long(size)?;
+            objects.insert(number, start..start + object.len());
+            cursor.skip(usize::min(object.len().next_multiple_of(8) - object.len(), cursor.rest.len()))?;
+        }
+        Ok(Collection { bytes, objects })
     }
 }
 

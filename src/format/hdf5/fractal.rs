@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::btree::Tree;
+use super::checksum::lookup3;
 use super::file::{Cursor, File, encoded_size};
 use super::{MAX_BLOCK, damaged};
 use crate::format::Refusal;
@@ -106,6 +107,7 @@ impl Heap {
             0 => {
                 let offset = cursor.uint(self.offset_size)?;
                 let length = cursor.uint(self.length_size)?;
+                file.spend(length)?;
                 self.managed(file, offset, length)
             }
             1 => self.huge(file, cursor),
@@ -210,7 +212,7 @@ impl Heap {
                 // The checksum was computed with zeros in its place.
                 let stored = Cursor::new(&block[at..], WHAT).u32()?;
                 block[at..at + 4].fill(0);
-                if super::checksum::lookup3(&block) != stored {
+                if lookup3(&block) != stored {
                     return Err(damaged("the checksum of a block of one of its fractal heaps is wrong"));
                 }
             }

@@ -32,7 +32,7 @@ pub(super) struct Link {
 }
 
 /// Where a link leads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Target {
     /// To the object at an address.
     Hard(u64),

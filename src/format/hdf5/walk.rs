@@ -22,6 +22,9 @@ const MAX_DEPTH: usize = 64;
 /// So many soft links may lead from one to the next; HDF5 itself follows as many.
 const MAX_HOPS: usize = 16;
 
+/// The most bytes of the paths that all soft links of a file lead along.
+const MAX_FOLLOWED: usize = 64 << 20;
+
 /// What an object is.
 enum Object {
     Group,
@@ -71,6 +74,8 @@ struct Walk<'f> {
     links: usize,
     /// About the bytes that the members take.
     size: u64,
+    /// Bytes of the paths that soft links lead along.
+    followed: usize,
 }
 
 /// All arrays of the file whose root group is at an address.
@@ -84,6 +89,7 @@ pub(super) fn container(file: &File<'_>, root: u64) -> Result<Container, Refusal
         chunks: 0,
         links: 0,
         size: 0,
+        followed: 0,
     };
     let header = Header::read(file, root)?;
     if !group::is_group(&header) {
@@ -275,6 +281,7 @@ impl Walk<'_> {
     /// The address that a path leads to from a group.
     fn resolve(&mut self, root: u64, group: u64, target: &str) -> Result<u64, Refusal> {
         let lost = || Refusal(format!("it is a soft link to {}, which is not in the file", excerpt(target)));
+        self.follow_path(target)?;
         let mut at = if target.starts_with('/') { root } else { group };
         let mut rest: Vec<String> = components(target);
         let mut hops = 0;
@@ -286,20 +293,22 @@ impl Walk<'_> {
                 links.iter().enumerate().map(|(number, link)| (link.name.clone(), number)).collect()
             });
             let number = *by_name.get(&name).ok_or_else(lost)?;
-            match &group.links[number].target {
-                Target::Hard(address) => at = *address,
+            match group.links[number].target.clone() {
+                Target::Hard(address) => at = address,
                 Target::Soft(inner) => {
+                    self.follow_path(&inner)?;
                     hops += 1;
                     if hops > MAX_HOPS {
                         return Err(Refusal(format!(
-                            "it is a soft link to {}, from which more than {MAX_HOPS} others lead on, perhaps in a circle",
+                            "it is a soft link to {}, from which more than {MAX_HOPS} others lead on, perhaps in a \
+                             circle",
                             excerpt(target)
                         )));
                     }
                     if inner.starts_with('/') {
                         at = root;
                     }
-                    rest.extend(components(inner));
+                    rest.extend(components(&inner));
                 }
                 Target::External(_) | Target::Custom(_) | Target::Refused(_) => {
                     return Err(Refusal(format!(
@@ -310,6 +319,17 @@ impl Walk<'_> {
             }
         }
         Ok(at)
+    }
+
+    /// Counts the bytes of a path that a soft link leads along.
+    fn follow_path(&mut self, path: &str) -> Result<(), Refusal> {
+        self.followed += path.len();
+        if self.followed > MAX_FOLLOWED {
+            return Err(Refusal(format!(
+                "it is a soft link, and together their paths are longer than {MAX_FOLLOWED} bytes; use shorter ones"
+            )));
+        }
+        Ok(())
     }
 
     /// Gives the axes of all data sets their names.

@@ -42,6 +42,19 @@ pub(in crate::format) fn parse(format: &dyn Format, file: &dyn ReadAt) -> Result
     })
 }
 
+/// The array that a file is.
+pub(in crate::format) fn array(format: &dyn Format, file: &dyn ReadAt) -> Result<Array, Refusal> {
+    format.parse("a", file, &Alone).map(|content| content.into_array().expect("no container"))
+}
+
+/// Type, offset, shape and strides of an array, as one text; its element, where NumPy has none.
+pub(in crate::format) fn described(array: &Array) -> String {
+    let layout = array.grid.single().unwrap();
+    assert_eq!(layout.itemsize, array.dtype.itemsize());
+    let element = array.element.map(|element| format!(" ({element})")).unwrap_or_default();
+    format!("{}{element} at {} {:?} {:?}", array.dtype, layout.offset, layout.shape, layout.strides)
+}
+
 /// The member of this name.
 pub(in crate::format) fn member<'a>(container: &'a Container, name: &str) -> Result<&'a Array, &'a Refusal> {
     let found: Vec<&Member> = container.members.iter().filter(|member| member.path == [name]).collect();
@@ -164,6 +177,21 @@ fn refused_where_the_file_shrinks() {
     let file = Shrunk(Cell::new(false));
     says(&cursor(&file, 100).u32().unwrap_err(), &["it ends within its test header"]);
     assert_eq!(cursor(&file, 100).u32().unwrap_err().0, "cannot be read: the disk is gone");
+}
+
+#[test]
+fn texts() {
+    assert_eq!(text(b" a b \0c"), "a b");
+    assert_eq!(text("zwölf".as_bytes()), "zwölf");
+    assert_eq!(text(b"zw\xf6lf"), "zwölf");
+    assert_eq!(text(b""), "");
+}
+
+#[test]
+fn names_that_stand_twice_get_a_number() {
+    let mut names = Numbered::default();
+    let found = ["a", "a-2", "a", "a", "b", "a-2"].map(|name| names.name(name.into()));
+    assert_eq!(found, ["a", "a-2", "a-3", "a-4", "b", "a-2-2"]);
 }
 
 #[test]
