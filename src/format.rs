@@ -238,7 +238,6 @@ pub trait Format: Sync {
 /// All formats. The order decides which of several files of one stem has the stem as its name.
 pub static FORMATS: &[&dyn Format] = &[
     &npy::Npy,
-    // Before MRC, whose files may have the same extension as the data of PAR/REC.
     &afni::Afni,
     &aiff::Aiff,
     &arrow::Arrow,
@@ -250,6 +249,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &hdf5::Hdf5,
     &idx::Idx,
     &las::Las,
+    // Before MRC, whose files may have the same extension as the data of PAR/REC.
     &parrec::ParRec,
     &mrc::Mrc,
     &netcdf3::NetCdf3,

@@ -200,10 +200,10 @@ def test_zarr_shards(scratch, rng, codec, endian, location):
 
 
 def test_zarr_shards_in_shards_and_transposed_ones(scratch, rng):
-    inner = ShardingCodec(chunk_shape=(2, 3, 6), codecs=[BytesCodec(), ZstdCodec()])
-    outer = ShardingCodec(chunk_shape=(4, 6, 12), codecs=[inner])
+    inner = ShardingCodec(chunk_shape=(2, 5, 5), codecs=[BytesCodec(), ZstdCodec()])
+    outer = ShardingCodec(chunk_shape=(4, 10, 5), codecs=[TransposeCodec(order=(0, 1, 2)), inner])
     folder = scratch / "a.zarr"
-    array = zarr.create_array(folder, shape=(30, 20, 21), chunks=(24, 12, 12), dtype="float32", compressors=None,
+    array = zarr.create_array(folder, shape=(30, 20, 21), chunks=(20, 20, 20), dtype="float32", compressors=None,
                               serializer=outer, filters=[TransposeCodec(order=(2, 0, 1))])  # fmt: skip
     array[:25, :, 2:] = numbers(rng, "f4", (30, 20, 21))[:25, :, 2:]
     check(folder, scratch / "a.npy", array[...])
