@@ -12,6 +12,7 @@ import time
 import zipfile
 
 import nibabel
+import nrrd
 import numcodecs
 import numpy as np
 import pytest
@@ -101,6 +102,14 @@ def test_whatever_else_is_in_an_archive(scratch, arrays, method):
         assert file.testzip() is None
         assert file.read("README") == b"no array" * 100
         assert file.read("größe.npy") == npy(arrays["x"])
+
+
+def test_methods_that_are_not_built_in_are_named(scratch, arrays):
+    path = scratch / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("x.npy", npy(arrays["x"]))
+    for out, option in [("b.npz", ()), ("x.npy", ("--array", "x")), ("out", ())]:
+        assert "compressed with LZMA, which is not built in" in refusal(path, scratch / out, *option)
 
 
 def test_an_archive_to_a_folder_and_to_one_file(scratch, archive, arrays):
@@ -221,6 +230,27 @@ def test_a_volume_of_nibabel(source, rng):
     unpack(source / "scan.nii.gz", source / "plain.nii")
     with mounted(source) as mnt:
         assert mnt.read("plain/data") == values.tobytes()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "bzip2"])
+@pytest.mark.parametrize("is_detached", [False, True])
+def test_nrrd(scratch, rng, encoding, is_detached):
+    header = scratch / ("a.nhdr" if is_detached else "a.nrrd")
+    for values in (rng.integers(0, 9, (5, 6, 7)).astype("<i2"), rng.random((3, 4)).astype(">f8"), rng.random(9)):
+        nrrd.write(str(header), values, {"encoding": encoding})
+        assert "afbfs unpack" in afbfs("ls", header).stdout.decode()
+        unpack(header, scratch / "a.npy", "--force")
+        found = np.load(scratch / "a.npy")
+        assert found.dtype.newbyteorder("=") == values.dtype.newbyteorder("=")
+        assert np.array_equal(found, nrrd.read(str(header))[0])
+    data = next(path for path in sorted(scratch.iterdir()) if path.name in ("a.raw.gz", "a.raw.bz2", "a.nrrd"))
+    whole, text = data.read_bytes(), header.read_bytes()
+    data.write_bytes(whole[:-9])
+    assert "damaged, or end too early" in refusal(header, scratch / "b.npy")
+    data.write_bytes(whole)
+    for size, why in [(b"8", "more than the 64 bytes"), (b"10", "72 of the 80 bytes")]:
+        header.write_bytes(text.replace(b"sizes: 9", b"sizes: " + size))
+        assert why in refusal(header, scratch / "b.npy")
 
 
 def test_nothing_is_replaced_unasked(scratch, archive, arrays):
