@@ -239,10 +239,13 @@ fn arrays(request: &Request<'_>, watch: &dyn Watch) -> Result<Report, Fault> {
     match &found[..] {
         [] => Err(Fault::of(file, "holds no array")),
         [(name, origin)] if is_one => {
-            let job = plan(&catalog, origin).map_err(|refusal| Fault::of(file, format!("{name}: {refusal}")))?;
+            // An array that is the file needs no other name.
+            let is_whole = is_file && !matches!(origin, Origin::Member(..));
+            let blame = |what: String| Fault::of(file, if is_whole { what } else { format!("{name}: {what}") });
+            let job = plan(&catalog, origin).map_err(|refusal| blame(refusal.0))?;
             let (pending, target) = Pending::file(out, request.force)?;
             watch.begin(name, job.bytes());
-            job.write(target, &site).map_err(|Fault(what)| Fault::of(file, format!("{name}: {what}")))?;
+            job.write(target, &site).map_err(|Fault(what)| blame(what))?;
             pending.finish()?;
             Ok(Report { written: 1, left_out: Vec::new() })
         }
