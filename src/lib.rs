@@ -38,7 +38,8 @@
 //! 2. Only [`fuse`] names `fuser`. [`fs`] runs, and is tested, without a kernel.
 //! 3. A module imports only from those before it.
 //! 4. The elements of an array are read and written through [`store`] alone. Formats see headers and sidecars, through
-//!    [`source`] and `pread(2)`, so that a file that shrinks while it is parsed is an error and never a fault.
+//!    [`source`] and `pread(2)`, so that a file that shrinks while it is parsed is an error and never a fault. So does
+//!    [`unpack`] see compressed bytes; its copies belong to nobody else until they are done.
 //! 5. *Inode numbers* are never used twice. A slice file has one for each canonical view, whatever path led there; a
 //!    folder has one for each path. What can be counted (the indices of every axis) is numbered by arithmetic, so that
 //!    memory grows with the trees and slices that the kernel holds, not with the names that were listed.

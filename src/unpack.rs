@@ -5,6 +5,7 @@
 //! |-----------|------------------------------------------------------------------------------------------|
 //! | `archive` | members of ZIP archives: one array, or the archive anew with all members stored          |
 //! | `hdf5`    | data sets whose chunks went through filters                                              |
+//! | `nrrd`    | NRRD files whose elements are compressed                                                 |
 //! | `served`  | arrays that lie plainly in their file; in a folder of copies they are wanted, too        |
 //! | `stream`  | files that were compressed as a whole                                                    |
 //! | `zarr`    | arrays whose chunks went through codecs, or lie in shards                                |
@@ -17,7 +18,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ mod archive;
 mod codec;
 mod crew;
 mod hdf5;
+mod nrrd;
 mod output;
 mod served;
 mod stream;
@@ -140,6 +142,22 @@ impl ReadAt for Disk {
     }
 }
 
+/// A part of a file, read from start to end.
+struct Span<'a> {
+    file: &'a Disk,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Span<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = buffer.len().min(usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX));
+        let count = self.file.read_at(&mut buffer[..len], self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
 /// A copy of one array, not yet made.
 trait Job {
     /// Bytes that it will have, about.
@@ -221,10 +239,13 @@ fn arrays(request: &Request<'_>, watch: &dyn Watch) -> Result<Report, Fault> {
     match &found[..] {
         [] => Err(Fault::of(file, "holds no array")),
         [(name, origin)] if is_one => {
-            let job = plan(&catalog, origin).map_err(|refusal| Fault::of(file, format!("{name}: {refusal}")))?;
+            // An array that is the file needs no other name.
+            let is_whole = is_file && !matches!(origin, Origin::Member(..));
+            let blame = |what: String| Fault::of(file, if is_whole { what } else { format!("{name}: {what}") });
+            let job = plan(&catalog, origin).map_err(|refusal| blame(refusal.0))?;
             let (pending, target) = Pending::file(out, request.force)?;
             watch.begin(name, job.bytes());
-            job.write(target, &site).map_err(|Fault(what)| Fault::of(file, format!("{name}: {what}")))?;
+            job.write(target, &site).map_err(|Fault(what)| blame(what))?;
             pending.finish()?;
             Ok(Report { written: 1, left_out: Vec::new() })
         }
@@ -288,7 +309,13 @@ fn plan(catalog: &Catalog, origin: &Origin) -> Result<Box<dyn Job>, Refusal> {
         Err(Problem::Refused(reason)) => Refusal(reason.to_string()),
         Err(Problem::Errno(error)) => return Err(Refusal(format!("cannot be opened: {error}"))),
     };
-    let Origin::Member(path, names) = origin else { return Err(refused) };
+    let (path, names) = match origin {
+        Origin::Member(path, names) => (path, names),
+        Origin::File(path) if catalog.format_of(origin) == "nrrd" => {
+            return nrrd::plan(catalog, path)?.map(|job| Box::new(job) as Box<dyn Job>).ok_or(refused);
+        }
+        _ => return Err(refused),
+    };
     match catalog.format_of(&Origin::File(path.clone())) {
         "npz" => archive::plan(catalog, path, names).map(|job| Box::new(job) as Box<dyn Job>),
         // What the catalog says is right unless this is its remedy, which fails for a reason of its own.

@@ -56,11 +56,11 @@ pub(super) fn len_of_plain(siblings: &dyn Siblings, name: &str) -> Result<u64, R
         Ok(held) => return Ok(held),
         Err(missing) => missing,
     };
-    for extension in [".gz", ".bz2", ".Z"] {
+    for (extension, command) in [(".gz", "afbfs unpack"), (".bz2", "afbfs unpack"), (".Z", "uncompress")] {
         let compressed = format!("{name}{extension}");
         if len(siblings, &compressed).is_ok() {
             return Err(Refusal(format!(
-                "its elements are compressed as a whole, in {}; `afbfs unpack` writes a plain copy",
+                "its elements are compressed as a whole, in {}; `{command}` writes a plain copy of that file",
                 excerpt(&compressed)
             )));
         }

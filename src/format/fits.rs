@@ -200,7 +200,7 @@ fn array(header: &Header, held: u64) -> Result<Array, Refusal> {
         Some(kind @ ("BINTABLE" | "A3DTABLE")) => {
             if let Some(keyword) = ["ZIMAGE", "ZTABLE"].into_iter().find(|key| header.flag(key) == Some(true)) {
                 return Err(Refusal(format!(
-                    "it is compressed ({keyword} = T in a {kind}); `afbfs unpack` writes a plain copy"
+                    "it is compressed ({keyword} = T in a {kind}); funpack, of CFITSIO, writes a plain copy"
                 )));
             }
             table::binary(header)?

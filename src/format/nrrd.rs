@@ -93,6 +93,46 @@ impl Format for Nrrd {
     }
 }
 
+/// Elements that are compressed as one stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    /// Type of the elements.
+    pub(crate) dtype: DType,
+    /// Length of each axis; the first is the fastest.
+    pub(crate) shape: Vec<u64>,
+    /// Whether the stream is bzip2's, and not gzip's.
+    pub(crate) is_bzip2: bool,
+    /// The file beside the header that is the stream, or nothing where it follows the header.
+    pub(crate) file: Option<String>,
+    /// Byte at which the stream starts.
+    pub(crate) start: u64,
+    /// So many bytes of what it holds stand before the elements.
+    pub(crate) skip: u64,
+}
+
+impl Packed {
+    /// What the header of a file says, if the elements are compressed.
+    ///
+    /// # Errors
+    /// If they are in another way than as one stream, or the header is damaged.
+    pub(crate) fn read(file: &dyn ReadAt) -> Result<Option<Packed>, Refusal> {
+        let mut lines = Lines::new(file, "NRRD", MAX_HEADER);
+        let header = Header::read(&mut lines)?;
+        let is_bzip2 = match &*header.get("encoding")?.to_ascii_lowercase() {
+            "gz" | "gzip" => false,
+            "bz2" | "bzip2" => true,
+            _ => return Ok(None),
+        };
+        let skip = header.byte_skip()?;
+        let skip = skip.ok_or_else(|| fault("its NRRD header skips -1 bytes, which only raw data can"))?;
+        let (file, start) = match header.fields.get("datafile") {
+            Some(_) => (Some(data::only_file(&header)?), 0),
+            None => (None, attached_start(&header, &mut lines)?),
+        };
+        Ok(Some(Packed { dtype: header.dtype()?, shape: header.shape()?, is_bzip2, file, start, skip }))
+    }
+}
+
 fn fault(what: &str) -> Refusal {
     Refusal(format!("{what}; it is damaged, or has to be corrected by hand or saved again"))
 }
@@ -122,18 +162,21 @@ fn attached(
                 ))
             })?
         }
-        Some(skip) => {
-            for _ in 0..header.line_skip()? {
-                if lines.next()?.is_none() {
-                    return Err(fault("its NRRD header skips more lines than there are"));
-                }
-            }
-            lines.position().saturating_add(skip)
-        }
+        Some(skip) => attached_start(header, lines)?.saturating_add(skip),
     };
     let layout = Layout::packed(offset, shape, itemsize, Order::F).map_err(cannot_be)?;
     header::complete(&layout, file.len())?;
     Ok(layout)
+}
+
+/// The byte behind the header and the lines that are to be skipped.
+fn attached_start(header: &Header, lines: &mut Lines<'_>) -> Result<u64, Refusal> {
+    for _ in 0..header.line_skip()? {
+        if lines.next()?.is_none() {
+            return Err(fault("its NRRD header skips more lines than there are"));
+        }
+    }
+    Ok(lines.position())
 }
 
 /// What a header says.
@@ -260,11 +303,12 @@ impl Header {
         let encoding = self.get("encoding")?;
         match &*encoding.to_ascii_lowercase() {
             "raw" => Ok(()),
-            "gz" | "gzip" | "bz2" | "bzip2" | "zrl" => Err(Refusal(format!(
+            "gz" | "gzip" | "bz2" | "bzip2" => Err(Refusal(format!(
                 "its elements are compressed (encoding: {encoding}); `afbfs unpack` writes a plain copy"
             ))),
-            "txt" | "text" | "ascii" | "hex" => Err(Refusal(format!(
-                "its elements are written as text (encoding: {encoding}); `afbfs unpack` writes a plain copy"
+            "zrl" | "txt" | "text" | "ascii" | "hex" => Err(Refusal(format!(
+                "its elements are not stored as they are (encoding: {encoding}); save it again as raw (unu save -f nrrd -e \
+                 raw)"
             ))),
             _ => {
                 Err(fault(&format!("its NRRD header gives encoding: {}, which NRRD does not know", excerpt(encoding))))

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::codec::{lzma, zstd};
 use super::output::Pending;
-use super::{Disk, Fault, Job, PIECE, Report, Request, Site, Watch, go_on};
+use super::{Disk, Fault, Job, PIECE, Report, Request, Site, Span, Watch, go_on};
 use crate::catalog::Catalog;
 use crate::format::npy::Npy;
 use crate::format::zip::{Archive, BZIP2, Body, DEFLATED, Entry, STORED, XZ, ZSTD, method_name};
@@ -85,22 +85,6 @@ impl Packed {
             return Err(damaged("its bytes do not have the CRC-32 that is stored with them".into()));
         }
         Ok(())
-    }
-}
-
-/// A part of a file, read from start to end.
-struct Span<'a> {
-    file: &'a Disk,
-    at: u64,
-    end: u64,
-}
-
-impl Read for Span<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = buffer.len().min(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
-        let count = self.file.read_at(&mut buffer[..len], self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

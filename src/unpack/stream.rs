@@ -49,8 +49,13 @@ impl Kind {
         }
     }
 
+    /// Why a reader failed.
+    pub(super) fn damaged(self, error: &std::io::Error) -> Fault {
+        Fault(format!("its {} data are damaged, or end too early ({error}); copy it again", self.name()))
+    }
+
     /// Reads what is inside.
-    fn reader<'a>(self, source: impl BufRead + 'a) -> Box<dyn Read + 'a> {
+    pub(super) fn reader<'a>(self, source: impl BufRead + 'a) -> Box<dyn Read + 'a> {
         match self {
             Kind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
             Kind::Zstd => Box::new(zstd::Frames::new(source)),
@@ -87,11 +92,7 @@ pub(super) fn unpack(request: &Request<'_>, file: Disk, kind: Kind, watch: &dyn 
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let what =
-                        format!("its {} data are damaged, or end too early ({error}); copy it again", kind.name());
-                    return Err(Fault::of(path, what));
-                }
+                Err(error) => return Err(Fault::of(path, kind.damaged(&error))),
             }
         }
         let piece = &buffer[..filled];

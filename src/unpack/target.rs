@@ -43,7 +43,7 @@ pub(super) struct Block<'a> {
 impl Target {
     /// Writes the header of an array to an empty file, and makes room for its elements.
     pub(super) fn new(file: File, dtype: &DType, shape: &[u64], store: &Arc<Store>) -> Result<Target, Fault> {
-        let header = header(dtype, shape);
+        let header = header(dtype, shape, Order::C);
         let layout = Layout::packed(header.len() as u64, shape, dtype.itemsize(), Order::C)
             .map_err(|error| Fault(format!("it claims an array that cannot be ({error})")))?;
         let len = layout.extent().end.max(header.len() as u64);
@@ -167,8 +167,8 @@ fn pack(bytes: &mut [u8], stored: &[u64], wanted: &[u64], itemsize: usize) {
     }
 }
 
-/// The header that NumPy 2 writes for an array in C order.
-fn header(dtype: &DType, shape: &[u64]) -> Vec<u8> {
+/// The header that NumPy 2 writes for an array in this order.
+pub(super) fn header(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
     let descr = match dtype {
         DType::Scalar(scalar) => format!("'{scalar}'"),
         DType::Record(_) => dtype.to_string(),
@@ -178,8 +178,13 @@ fn header(dtype: &DType, shape: &[u64]) -> Vec<u8> {
         [length] => format!("({length},)"),
         _ => format!("({})", shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
     };
-    let room = shape.first().map_or(0, |length| DIGITS.saturating_sub(length.to_string().len()));
-    let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {lengths}, }}{:room$}", "");
+    // What is in both orders is said to be in C order.
+    let (is_fortran, growing) = match order {
+        Order::F if shape.len() > 1 => ("True", shape.last()),
+        _ => ("False", shape.first()),
+    };
+    let room = growing.map_or(0, |length| DIGITS.saturating_sub(length.to_string().len()));
+    let text = format!("{{'descr': {descr}, 'fortran_order': {is_fortran}, 'shape': {lengths}, }}{:room$}", "");
     // Latin-1 where that can spell the names of fields, else UTF-8.
     let latin = text.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<Vec<u8>>>();
     let (text, is_latin) = match latin {

@@ -208,7 +208,7 @@ fn refused_truncated_data() {
 fn refused_compressed() {
     let table = table("BINTABLE", &["TFIELDS = 1", "TFORM1  = '1PB(9)'", "ZIMAGE  = T"]);
     let container = many(&[unit(&IMAGE, 24), table].concat());
-    says(member(&container, "1").unwrap_err(), &["compressed (ZIMAGE = T", "afbfs unpack"]);
+    says(member(&container, "1").unwrap_err(), &["compressed (ZIMAGE = T", "funpack"]);
     member(&container, "0").unwrap();
 }
 

@@ -61,6 +61,23 @@ pub(super) fn beside(
     Ok((grid, Listed::files(named.names)))
 }
 
+/// The one file in which all elements lie.
+pub(super) fn only_file(header: &Header) -> Result<String, Refusal> {
+    let several = || {
+        Refusal(
+            "its elements are compressed in several files; save it again with one, or as raw (unu save -f nrrd -e raw)"
+                .into(),
+        )
+    };
+    if header.line_skip()? > 0 {
+        return Err(Refusal(
+            "it skips lines of a compressed data file; save it again as raw (unu save -f nrrd -e raw)".into(),
+        ));
+    }
+    let mut names = Named::new(header.get("datafile")?, header)?.names;
+    names.pop().filter(|_| names.is_empty()).ok_or_else(several)
+}
+
 /// A cell in each file, the first index changing fastest from file to file.
 struct OneEach {
     /// Number of cells along each axis.

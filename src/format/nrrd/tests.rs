@@ -216,8 +216,8 @@ fn refused_encodings() {
     for encoding in ["gz", "GZIP", "bz2", "bzip2"] {
         refused(&[&format!("encoding: {encoding}")], &["compressed", "afbfs unpack"]);
     }
-    for encoding in ["txt", "text", "ascii", "hex"] {
-        refused(&[&format!("encoding: {encoding}")], &["as text", "afbfs unpack"]);
+    for encoding in ["zrl", "txt", "text", "ascii", "hex"] {
+        refused(&[&format!("encoding: {encoding}")], &["not stored as they are", "save it again as raw"]);
     }
     refused(&["encoding: other"], &["encoding: 'other'"]);
 }

@@ -151,3 +151,6 @@ impl<W: Write> Write for Writer<W> {
         self.target.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

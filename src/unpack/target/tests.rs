@@ -23,15 +23,19 @@ fn written(dtype: &str, shape: &[u64], put: impl FnOnce(&Target)) -> Vec<u8> {
 
 #[test]
 fn headers_are_those_of_numpy() {
-    let header = |dtype: &str, shape: &[u64]| {
-        let bytes = header(&DType::parse(dtype).unwrap(), shape);
+    let in_order = |dtype: &str, shape: &[u64], order| {
+        let bytes = header(&DType::parse(dtype).unwrap(), shape, order);
         (String::from_utf8(bytes[10..].to_vec()).unwrap(), bytes.len())
     };
+    let header = |dtype: &str, shape: &[u64]| in_order(dtype, shape, Order::C);
     let padded = |text: &str, len: usize| (format!("{text:len$}\n"), len + 11);
     // As numpy.save of 2.4 writes them.
     assert_eq!(header("<f8", &[3, 4]), padded("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }", 117));
     assert_eq!(header("|b1", &[]), padded("{'descr': '|b1', 'fortran_order': False, 'shape': (), }", 117));
     assert_eq!(header(">i2", &[70000]), padded("{'descr': '>i2', 'fortran_order': False, 'shape': (70000,), }", 117));
+    let fortran = padded("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }", 117);
+    assert_eq!(in_order("<f8", &[3, 4], Order::F), fortran);
+    assert_eq!(in_order("|b1", &[5], Order::F), header("|b1", &[5]));
 }
 
 #[test]
@@ -49,7 +53,7 @@ fn headers_of_long_records_and_of_names_beyond_latin_1() {
     };
     for (name, count, version) in [("x", 2, 1), ("ä", 2, 1), ("x", 5000, 2), ("π", 2, 3)] {
         let dtype = record(name, count);
-        let bytes = header(&dtype, &[5]);
+        let bytes = header(&dtype, &[5], Order::C);
         assert_eq!(bytes[6], version, "{name}");
         assert!(bytes.len().is_multiple_of(64));
         let file = tempfile::tempfile().unwrap();
