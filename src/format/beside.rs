@@ -44,6 +44,12 @@ pub(super) fn len(siblings: &dyn Siblings, name: &str) -> Result<u64, Refusal> {
             excerpt(name)
         )));
     }
+    if matches!(name, "" | "." | "..") || name.contains('\0') {
+        return Err(Refusal(format!(
+            "it names {} as the file with its elements, which is no file's name",
+            excerpt(name)
+        )));
+    }
     let held = siblings.sibling_len(&name::escape(name.as_bytes()))?;
     held.ok_or_else(|| {
         Refusal(format!("its elements lie in the file {}, which is not beside it; copy both", excerpt(name)))

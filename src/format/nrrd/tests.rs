@@ -243,6 +243,7 @@ fn refused_data_files() {
     let folder = Folder::of(&[("x", 144), ("a0", 24), ("a1", 24)]);
     let refuse = |line: &str, parts: &[&str]| says(&parse_in(&folder, &header(&[line])).unwrap_err(), parts);
     refuse("data file: y", &["'y', which is not beside it"]);
+    refuse("data file: ..", &["'..'", "no file's name"]);
     refuse("data file: ../x", &["another folder", "one folder"]);
     refuse("data file: LIST", &["names 0 data files"]);
     refuse("data file: LIST\nx", &["1 data files", "want 6"]);
