@@ -152,8 +152,8 @@ def test_what_cannot_be_served_says_so(source, rng):
     words = {
         "gzip": "afbfs unpack",
         "bzip2": "afbfs unpack",
-        "ASCII": "afbfs unpack",
-        "hex": "afbfs unpack",
+        "ASCII": "save it again as raw",
+        "hex": "save it again as raw",
         "cut": "truncated",
         "cut-end": "truncated",
         "gone": "not beside it",
