@@ -19,6 +19,19 @@ impl ReadAt for Bytes<'_> {
     }
 }
 
+/// A file of a disk that is gone.
+pub(in crate::format) struct Broken;
+
+impl ReadAt for Broken {
+    fn len(&self) -> u64 {
+        100
+    }
+
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(io::Error::other("the disk is gone"))
+    }
+}
+
 /// A file that is longer than the bytes that it begins with, and reads as zeros there.
 pub(in crate::format) struct Sparse<'a>(pub(in crate::format) &'a [u8], pub(in crate::format) u64);
 
@@ -81,10 +94,16 @@ pub(in crate::format) fn says(Refusal(message): &Refusal, parts: &[&str]) {
     assert!(message.len() < 450, "{message}");
 }
 
+/// Whether all elements of an array lie within a file of this length, as far as they are one piece of it. Where there are
+/// none, it does not matter where they would be.
+pub(in crate::format) fn lies_within(array: &Array, length: u64) -> bool {
+    array.grid.single().is_none_or(|layout| layout.count() == 0 || layout.extent().end <= length)
+}
+
 /// Every element of every member lies in the file.
 pub(in crate::format) fn is_within(container: &Container, length: u64) -> bool {
     let mut arrays = container.members.iter().filter_map(|member| member.found.as_ref().ok());
-    arrays.all(|array| array.grid.single().is_none_or(|layout| layout.count() == 0 || layout.extent().end <= length))
+    arrays.all(|array| lies_within(array, length))
 }
 
 fn cursor<'a>(file: &'a dyn ReadAt, limit: u64) -> Cursor<'a> {

@@ -286,16 +286,7 @@ fn refused_dtype() {
 
 #[test]
 fn refused_unreadable() {
-    struct Broken;
-    impl ReadAt for Broken {
-        fn len(&self) -> u64 {
-            100
-        }
-        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
-            Err(io::Error::other("the disk is gone"))
-        }
-    }
-    let message = Npy.parse("a.npy", &Broken, &Alone).unwrap_err().0;
+    let message = Npy.parse("a.npy", &crate::format::header::tests::Broken, &Alone).unwrap_err().0;
     assert_eq!(message, "cannot be read: the disk is gone");
 }
 

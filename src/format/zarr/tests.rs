@@ -114,16 +114,7 @@ fn refused_metadata_too_long() {
 
 #[test]
 fn refused_unreadable() {
-    struct Broken;
-    impl ReadAt for Broken {
-        fn len(&self) -> u64 {
-            100
-        }
-        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
-            Err(io::Error::other("the disk is gone"))
-        }
-    }
-    let message = Zarr.parse(".zarray", &Broken, &Folder::default()).unwrap_err().0;
+    let message = Zarr.parse(".zarray", &crate::format::header::tests::Broken, &Folder::default()).unwrap_err().0;
     assert_eq!(message, "cannot be read: the disk is gone");
 }
 
