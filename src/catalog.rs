@@ -41,7 +41,8 @@ mod resolve;
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 
-use cache::Cache;
+use cache::Recent;
+use describe::{REMEMBERED, Slot};
 use names::Sidecars;
 use pieces::Opened;
 use resolve::Root;
@@ -85,6 +86,9 @@ pub struct Options {
     pub links: Links,
     /// Arrays described by hand: they appear at the root.
     pub arrays: Vec<Spec>,
+    /// Whether other users are let in. The kernel checks their rights by those of the described file, so that files beside it are
+    /// served only where they are as open as that.
+    pub shared: bool,
     /// Whether arrays may be written over which their file keeps a checksum, which is then brought up to date.
     pub update_checksums: bool,
 }
@@ -109,7 +113,7 @@ pub struct Catalog {
     only: Option<OsString>,
     options: Options,
     store: Arc<Store>,
-    cache: Mutex<Cache>,
+    cache: Mutex<Recent<Origin, Slot>>,
     opened: Arc<Opened>,
     sidecars: Mutex<Sidecars>,
     headers_read: AtomicU64,
@@ -182,11 +186,17 @@ impl Catalog {
         let mut options = options;
         complete(&mut options.arrays, only.as_deref());
         let catalog = Catalog {
-            root: Arc::new(Root { fd: root, path: folder, links: options.links, own_device: OnceLock::new() }),
+            root: Arc::new(Root {
+                fd: root,
+                path: folder,
+                links: options.links,
+                shared: options.shared,
+                own_device: OnceLock::new(),
+            }),
             only,
             options,
             store,
-            cache: Mutex::default(),
+            cache: Mutex::new(Recent::new(REMEMBERED)),
             opened: Arc::default(),
             sidecars: Mutex::default(),
             headers_read: AtomicU64::new(0),
@@ -269,7 +279,12 @@ impl Catalog {
     /// # Errors
     /// ENOENT where it is gone, or leads out of the source.
     pub fn stat(&self, origin: &Origin) -> Result<Stat, Errno> {
-        rustix::fs::fstat(self.locate(origin)?)
+        match origin {
+            Origin::File(path) | Origin::Member(path, _) => {
+                self.root.open_with_stat(path, OFlags::PATH).map(|(_, stat)| stat)
+            }
+            Origin::Named(_) => rustix::fs::fstat(self.locate(origin)?),
+        }
     }
 
     /// The same of a folder of the source.
@@ -277,7 +292,7 @@ impl Catalog {
     /// # Errors
     /// ENOENT where it is gone, ENOTDIR where it is no folder any more.
     pub fn stat_folder(&self, folder: &Path) -> Result<Stat, Errno> {
-        let stat = rustix::fs::fstat(self.open_below(folder, OFlags::PATH)?)?;
+        let (_, stat) = self.root.open_with_stat(folder, OFlags::PATH)?;
         if is_folder(&stat) { Ok(stat) } else { Err(Errno::NOTDIR) }
     }
 

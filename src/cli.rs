@@ -72,7 +72,7 @@ impl SourceArgs {
             (false, true) => Links::Never,
             (false, false) => Links::Inside,
         };
-        crate::catalog::Options { links, arrays: self.arrays.clone(), update_checksums: false }
+        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false }
     }
 }
 

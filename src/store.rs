@@ -136,8 +136,30 @@ pub struct File {
     sums: Mutex<()>,
     locks: Mutex<locks::Locks>,
     dirty: AtomicBool,
-    /// The last write error: a counter of errors above, the errno below.
-    error: AtomicU64,
+    errors: Errors,
+}
+
+/// The last write error of a file, or of some: a counter of errors above, the errno below.
+#[derive(Debug, Default)]
+pub struct Errors(AtomicU64);
+
+impl Errors {
+    /// Notes an error.
+    pub fn record(&self, error: Errno) {
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |mark| {
+            Some((((mark >> 32) + 1) << 32) | error.raw_os_error() as u64)
+        });
+    }
+
+    /// The last error, as a mark: one that differs from an earlier one means a new error.
+    pub fn mark(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// The error that a mark stands for.
+    pub fn of_mark(mark: u64) -> Errno {
+        Errno::from_raw_os_error((mark & 0xffff_ffff) as i32)
+    }
 }
 
 /// Locks, also after a panic elsewhere: what these locks guard is whole after each statement.
@@ -183,7 +205,7 @@ impl Store {
             sums: Mutex::new(()),
             locks: Mutex::default(),
             dirty: AtomicBool::new(false),
-            error: AtomicU64::new(0),
+            errors: Errors::default(),
         });
         files.insert(id, Arc::downgrade(&file));
         Ok(file)
@@ -376,20 +398,13 @@ impl File {
         self.dirty.load(Ordering::Acquire)
     }
 
-    /// The last write error, as a mark: a mark that differs from an earlier one means a new error.
+    /// The last write error ([`Errors::mark`]).
     pub fn error_mark(&self) -> u64 {
-        self.error.load(Ordering::Acquire)
-    }
-
-    /// The error that a mark stands for.
-    pub fn error_of(mark: u64) -> Errno {
-        Errno::from_raw_os_error((mark & 0xffff_ffff) as i32)
+        self.errors.mark()
     }
 
     fn record_error(&self, error: Errno) {
-        let _ = self.error.fetch_update(Ordering::AcqRel, Ordering::Acquire, |mark| {
-            Some((((mark >> 32) + 1) << 32) | error.raw_os_error() as u64)
-        });
+        self.errors.record(error);
     }
 }
 

@@ -1,55 +1,54 @@
-//! Descriptions and open files that are remembered, so many of them.
+//! What was used last: so many things of one kind, of which the oldest go.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::Hash;
 
-use super::describe::Contents;
-use super::{Origin, Stamp};
-use crate::store::File;
-
-/// So many descriptions and open files are remembered. Handles keep what they use beyond that.
-const REMEMBERED: usize = 256;
-
-/// Remembered descriptions and open files.
-#[derive(Debug, Default)]
-pub(super) struct Cache {
-    clock: u64,
-    pub(super) slots: HashMap<Origin, Slot>,
-}
-
+/// At most so many things, by key.
 #[derive(Debug)]
-pub(super) struct Slot {
-    used: u64,
-    pub(super) stamps: Stamps,
-    pub(super) known: Known,
+pub(super) struct Recent<K, V> {
+    most: usize,
+    clock: u64,
+    things: HashMap<K, (u64, V)>,
 }
 
-/// What a file holds, and the file, or the reason why it cannot be served.
-type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
-
-/// The file's stamp, and its sidecar's.
-pub(super) type Stamps = (Stamp, Option<Stamp>);
-
-impl Cache {
-    pub(super) fn get(&mut self, origin: &Origin) -> Option<&mut Slot> {
-        self.clock += 1;
-        let slot = self.slots.get_mut(origin)?;
-        slot.used = self.clock;
-        Some(slot)
+impl<K: Eq + Hash, V> Recent<K, V> {
+    pub(super) fn new(most: usize) -> Recent<K, V> {
+        Recent { most, clock: 0, things: HashMap::new() }
     }
 
-    /// Remembers, and hands back what is forgotten for it: files are closed, and perhaps synced, without the lock.
-    pub(super) fn put(&mut self, origin: Origin, stamps: Stamps, known: Known) -> Vec<Slot> {
+    /// The thing of a key, which is used by that.
+    pub(super) fn get(&mut self, key: &K) -> Option<&V> {
+        self.clock += 1;
+        let (used, thing) = self.things.get_mut(key)?;
+        *used = self.clock;
+        Some(thing)
+    }
+
+    /// Remembers, and hands back what is forgotten for it: files are closed, and perhaps synced, without any lock.
+    pub(super) fn put(&mut self, key: K, thing: V) -> Vec<V> {
         self.clock += 1;
         let mut forgotten = Vec::new();
-        if self.slots.len() >= REMEMBERED && !self.slots.contains_key(&origin) {
+        if self.things.len() >= self.most && !self.things.contains_key(&key) {
             // The older half goes, so that this search is rare.
-            let mut ages: Vec<u64> = self.slots.values().map(|slot| slot.used).collect();
+            let mut ages: Vec<u64> = self.things.values().map(|(used, _)| *used).collect();
             let middle = ages.len() / 2;
             let limit = *ages.select_nth_unstable(middle).1;
-            forgotten.extend(self.slots.extract_if(|_, slot| slot.used <= limit).map(|(_, slot)| slot));
+            forgotten.extend(self.take(|_, used, _| used <= limit));
         }
-        forgotten.extend(self.slots.insert(origin, Slot { used: self.clock, stamps, known }));
+        forgotten.extend(self.things.insert(key, (self.clock, thing)).map(|(_, thing)| thing));
         forgotten
+    }
+
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        self.things.remove(key).map(|(_, thing)| thing)
+    }
+
+    /// Takes those out for which `which` answers true to key, time of last use, and thing.
+    pub(super) fn take(&mut self, which: impl Fn(&K, u64, &V) -> bool) -> Vec<V> {
+        self.things.extract_if(|key, (used, thing)| which(key, *used, thing)).map(|(_, (_, thing))| thing).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.things.iter().map(|(key, (_, thing))| (key, thing))
     }
 }

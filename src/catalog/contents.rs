@@ -13,7 +13,12 @@ pub(super) type Members = Vec<(Vec<String>, Result<Arc<Description>, Arc<str>>)>
 
 /// Whether a folder is an array: a file in it says so.
 pub(super) fn is_array_folder(folder: &Path) -> bool {
-    let says_so = |name: &&str| std::fs::read(folder.join(name)).is_ok_and(|bytes| zarr::is_array(name, &bytes));
+    let says_so = |name: &&str| {
+        let path = folder.join(name);
+        // No FIFO that would be waited for, and no file without end.
+        path.metadata().is_ok_and(|found| found.is_file() && found.len() <= zarr::MAX_METADATA as u64)
+            && std::fs::read(path).is_ok_and(|bytes| zarr::is_array(name, &bytes))
+    };
     zarr::METADATA.iter().any(says_so)
 }
 

@@ -15,7 +15,6 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags, Stat};
 use rustix::io::Errno;
 use serde_json::{Map, Value};
 
-use super::cache::{Slot, Stamps};
 use super::contents::Members;
 use super::pieces::ArrayFiles;
 use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
@@ -23,6 +22,9 @@ use super::{Catalog, Origin, Stamp, is_regular};
 use crate::format::{self, Array, Content, FORMATS, Format, HEAD, Member, Refusal, raw, zarr};
 use crate::name;
 use crate::store::{File, FileId, Files, lock};
+
+/// So many descriptions and open files are remembered. Handles keep what they use beyond that.
+pub(super) const REMEMBERED: usize = 256;
 
 /// How often in a row a file may be found replaced.
 const REPLACED_AT_MOST: usize = 10;
@@ -123,6 +125,19 @@ struct Fingerprint {
     siblings: Vec<(PathBuf, Option<u64>)>,
 }
 
+/// What is remembered of a file.
+#[derive(Debug)]
+pub(super) struct Slot {
+    stamps: Stamps,
+    known: Known,
+}
+
+/// What a file holds, and the file, or the reason why it cannot be served.
+type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
+
+/// The file's stamp, and its sidecar's.
+type Stamps = (Stamp, Option<Stamp>);
+
 impl Held {
     /// The array of an origin, if there is one: of a file that is no array, none.
     fn get(&self, origin: &Origin) -> Option<Result<Arc<Description>, Arc<str>>> {
@@ -163,10 +178,10 @@ impl Catalog {
         };
         // A file that is replaced between two looks at it is looked at again.
         for _ in 0..REPLACED_AT_MOST {
-            let stat = match self.locate(origin).and_then(rustix::fs::fstat) {
+            let stat = match self.stat(origin) {
                 Ok(stat) => stat,
                 Err(error) => {
-                    let forgotten = lock(&self.cache).slots.remove(origin);
+                    let forgotten = lock(&self.cache).remove(origin);
                     drop(forgotten);
                     return Err(error.into());
                 }
@@ -184,7 +199,7 @@ impl Catalog {
                 Err(Problem::Refused(reason)) => Err(reason),
                 Err(problem) => return Err(problem),
             };
-            let forgotten = lock(&self.cache).put(origin.clone(), stamps, known.clone());
+            let forgotten = lock(&self.cache).put(origin.clone(), Slot { stamps, known: known.clone() });
             drop(forgotten);
             return known.map(found).map_err(Problem::Refused);
         }
@@ -244,7 +259,11 @@ impl Catalog {
                 let attributes = Arc::new(container.attributes);
                 let members = container.members.into_iter().map(|Member { path: name, found }| {
                     let origin = Origin::Member(path.clone(), name.clone());
-                    let described = found.map(|array| describe(origin, array, &attributes));
+                    let alone = found.and_then(|array| match array.files {
+                        format::Files::Itself => Ok(array),
+                        format::Files::Beside(_) => Err(Refusal("lies in files beside its container".into())),
+                    });
+                    let described = alone.map(|array| describe(origin, array, &attributes));
                     (name, described.map_err(|refusal| refusal.0.into()))
                 });
                 let mut members: Members = members.collect();
@@ -385,17 +404,15 @@ impl Catalog {
     /// The files that are open though no handle may need them.
     pub fn remembered_files(&self) -> Vec<Arc<File>> {
         let cache = lock(&self.cache);
-        cache.slots.values().filter_map(|slot| slot.known.as_ref().ok()).map(|(_, file)| file.clone()).collect()
+        cache.iter().filter_map(|(_, slot)| slot.known.as_ref().ok()).map(|(_, file)| file.clone()).collect()
     }
 
     /// Lets go of files that have been removed, so that their space is freed.
     pub fn forget_removed(&self) {
         let is_removed = |file: &File| rustix::fs::fstat(file.fd()).is_ok_and(|stat| stat.st_nlink == 0);
-        let forgotten: Vec<Slot> = {
-            let mut cache = lock(&self.cache);
-            let gone = |_: &Origin, slot: &mut Slot| slot.known.as_ref().is_ok_and(|(_, file)| is_removed(file));
-            cache.slots.extract_if(gone).map(|(_, slot)| slot).collect()
-        };
+        let gone = |_: &Origin, _, slot: &Slot| slot.known.as_ref().is_ok_and(|(_, file)| is_removed(file));
+        // Closed, and perhaps synced, without the lock.
+        let forgotten = lock(&self.cache).take(gone);
         drop(forgotten);
     }
 

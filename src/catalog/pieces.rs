@@ -1,20 +1,21 @@
 //! The files of arrays that lie in many: opened as they are needed, a limited number at a time, and made where a write needs
 //! one that is missing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
+use super::cache::Recent;
 use super::is_regular;
 use super::resolve::Root;
 use crate::format::Names;
-use crate::store::{File, Pieces, Store, lock};
+use crate::store::{Errors, File, Pieces, Store, lock};
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -26,34 +27,20 @@ const HELD: usize = 128;
 const TRUSTED: Duration = Duration::from_millis(500);
 
 /// Open files, by array and piece.
-#[derive(Debug, Default)]
-pub(super) struct Opened {
-    inner: Mutex<Inner>,
-}
+#[derive(Debug)]
+pub(super) struct Opened(Mutex<Recent<(u64, u64), Held>>);
 
-#[derive(Debug, Default)]
-struct Inner {
-    clock: u64,
-    files: HashMap<(u64, u64), Held>,
+impl Default for Opened {
+    fn default() -> Opened {
+        Opened(Mutex::new(Recent::new(HELD)))
+    }
 }
 
 #[derive(Debug)]
 struct Held {
-    used: u64,
     since: Instant,
     file: Arc<File>,
     errors: Arc<Errors>,
-}
-
-/// The last write error of an array's files: a counter of errors above, the errno below.
-#[derive(Debug, Default)]
-struct Errors(AtomicU64);
-
-impl Errors {
-    fn record(&self, error: Errno) {
-        let next = |mark: u64| Some((((mark >> 32) + 1) << 32) | error.raw_os_error() as u64);
-        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-    }
 }
 
 /// The files of one array.
@@ -105,36 +92,46 @@ impl ArrayFiles {
 
     fn open_path(&self, path: &Path) -> Result<Option<Arc<File>>> {
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let opened = match self.root.open_below(path, flags) {
+        let (opened, stat) = match self.root.open_with_stat(path, flags) {
             Ok(opened) => opened,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if !is_regular(&rustix::fs::fstat(&opened)?) {
+        if !is_regular(&stat) {
             return Err(Errno::IO);
+        }
+        if self.root.shared {
+            self.check_rights(path, &stat)?;
         }
         self.store.file(opened).map(Some)
     }
 
-    fn hold(&self, piece: u64, file: &Arc<File>) {
-        let mut evicted = Vec::new();
-        {
-            let mut inner = lock(&self.opened.inner);
-            inner.clock += 1;
-            if inner.files.len() >= HELD {
-                let mut ages: Vec<u64> = inner.files.values().map(|held| held.used).collect();
-                let middle = ages.len() / 2;
-                let limit = *ages.select_nth_unstable(middle).1;
-                evicted.extend(inner.files.extract_if(|_, held| held.used <= limit).map(|(_, held)| held));
-            }
-            let (file, errors) = (file.clone(), self.errors.clone());
-            let held = Held { used: inner.clock, since: Instant::now(), file, errors };
-            evicted.extend(inner.files.insert((self.number, piece), held));
+    /// Sees to it that whoever may use the described file may use a file of the array as well, and enter the folders in
+    /// between: it is the rights to the described file that the kernel checks.
+    fn check_rights(&self, path: &Path, stat: &Stat) -> Result<()> {
+        let (_, described) = self.root.open_with_stat(&self.described, OFlags::PATH)?;
+        let owner = |stat: &Stat| (stat.st_uid, stat.st_gid);
+        let covers = |stat: &Stat, wanted: u32| owner(stat) == owner(&described) && wanted & !stat.st_mode == 0;
+        if !covers(stat, described.st_mode & 0o666) {
+            return Err(Errno::ACCESS);
         }
-        // Written back here, where an error is still noted with the array, and without the lock.
-        for Held { file, errors, .. } in evicted {
-            if file.is_dirty()
-                && let Err(error) = file.sync_all()
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.folder) {
+            let (_, stat) = self.root.open_with_stat(folder, OFlags::PATH)?;
+            if !covers(&stat, (described.st_mode & 0o444) >> 2) {
+                return Err(Errno::ACCESS);
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&self, piece: u64, file: &Arc<File>) {
+        let held = Held { since: Instant::now(), file: file.clone(), errors: self.errors.clone() };
+        let let_go = lock(&self.opened.0).put((self.number, piece), held);
+        // Written back here, where an error is still noted with the array, and without the lock. The file itself is among
+        // them where it was looked up again.
+        for Held { file: other, errors, .. } in let_go.into_iter().filter(|held| !Arc::ptr_eq(&held.file, file)) {
+            if other.is_dirty()
+                && let Err(error) = other.sync_all()
             {
                 errors.record(error);
             }
@@ -216,8 +213,8 @@ impl ArrayFiles {
 
     fn sync_all(&self) -> Result<()> {
         let mine: Vec<Arc<File>> = {
-            let inner = lock(&self.opened.inner);
-            let mine = inner.files.iter().filter(|((number, _), _)| *number == self.number);
+            let opened = lock(&self.opened.0);
+            let mine = opened.iter().filter(|((number, _), _)| *number == self.number);
             mine.map(|(_, held)| held.file.clone()).collect()
         };
         for file in mine.iter().filter(|file| file.is_dirty()) {
@@ -233,15 +230,10 @@ impl ArrayFiles {
 
 impl Pieces for ArrayFiles {
     fn open(&self, piece: u64) -> Result<Option<Arc<File>>> {
+        if let Some(held) = lock(&self.opened.0).get(&(self.number, piece))
+            && held.since.elapsed() < TRUSTED
         {
-            let mut inner = lock(&self.opened.inner);
-            inner.clock += 1;
-            let now = inner.clock;
-            if let Some(held) = inner.files.get_mut(&(self.number, piece)).filter(|held| held.since.elapsed() < TRUSTED)
-            {
-                held.used = now;
-                return Ok(Some(held.file.clone()));
-            }
+            return Ok(Some(held.file.clone()));
         }
         let opened = self.open_path(&self.path(piece))?;
         if let Some(file) = &opened {
@@ -264,7 +256,7 @@ impl Pieces for ArrayFiles {
     }
 
     fn error_mark(&self) -> u64 {
-        self.errors.0.load(Ordering::Acquire)
+        self.errors.mark()
     }
 }
 
@@ -273,6 +265,7 @@ impl Drop for ArrayFiles {
         if let Err(error) = self.sync_all() {
             log::error!("{}: writing back failed: {error}", self.folder.display());
         }
-        lock(&self.opened.inner).files.retain(|(number, _), _| *number != self.number);
+        let mine = lock(&self.opened.0).take(|(number, _), _, _| *number == self.number);
+        drop(mine);
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct Root {
     pub(super) fd: OwnedFd,
     pub(super) path: PathBuf,
     pub(super) links: Links,
+    pub(super) shared: bool,
     pub(super) own_device: OnceLock<u64>,
 }
 
@@ -30,6 +31,11 @@ impl Root {
     /// A link that leads out of it is ENOENT, unless links are followed. An absolute link whose target lies
     /// inside is followed: the kernel refuses it at first (`EXDEV`), so its target is found, and opened by its own path.
     pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        self.open_with_stat(path, flags).map(|(opened, _)| opened)
+    }
+
+    /// The same, and what `fstat(2)` says of it.
+    pub(super) fn open_with_stat(&self, path: &Path, flags: OFlags) -> Result<(OwnedFd, Stat)> {
         let flags = flags | OFlags::CLOEXEC;
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         if self.links == Links::Never {
@@ -55,8 +61,9 @@ impl Root {
             }
             other => other,
         }?;
-        self.check_device(&rustix::fs::fstat(&opened)?)?;
-        Ok(opened)
+        let stat = rustix::fs::fstat(&opened)?;
+        self.check_device(&stat)?;
+        Ok((opened, stat))
     }
 
     /// Reading our own mount would wait for ourselves.

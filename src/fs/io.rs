@@ -13,7 +13,7 @@ use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::format::Checksum;
 use crate::runs::View;
-use crate::store::{self, File, Files, lock};
+use crate::store::{self, Errors, File, Files, lock};
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,5 +364,5 @@ fn writer(handle: &Handle) -> Result<&OpenFile, Errno> {
 /// Tells the file's last write error to a handle that has not heard of it.
 fn sticky_error(file: &OpenFile) -> Result<(), Errno> {
     let mark = file.files.error_mark();
-    if file.error_seen.swap(mark, Ordering::AcqRel) != mark { Err(File::error_of(mark)) } else { Ok(()) }
+    if file.error_seen.swap(mark, Ordering::AcqRel) != mark { Err(Errors::of_mark(mark)) } else { Ok(()) }
 }

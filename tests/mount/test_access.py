@@ -124,3 +124,24 @@ def test_getfacl_shows_the_list_of_the_array_file(grid):
         )
         assert (ours.returncode, ours.stdout) == (0, theirs.stdout)
         assert b"user:nobody:rw-" in ours.stdout
+
+
+def test_a_file_of_an_array_in_many_is_as_private_as_it_is(source):
+    needs_root()
+    if as_nobody("ls", source).returncode:
+        unavailable(f"other users cannot enter {source}")
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(str(source / "z.zarr"), shape=(4, 4), chunks=(2, 2), dtype="u1", compressors=None)
+    array[:] = 7
+    with mounted(source, "--allow-other") as mnt:
+        assert may_read(mnt / "z.zarr/row/0") and may_read(mnt / "z.zarr/row/3")
+    (source / "z.zarr/c/1/0").chmod(0o600)
+    with mounted(source, "--allow-other") as mnt:
+        assert may_read(mnt / "z.zarr/row/0") and not may_read(mnt / "z.zarr/row/3")
+    (source / "z.zarr/c/1/0").chmod(0o644)
+    (source / "z.zarr/c/1").chmod(0o700)
+    with mounted(source, "--allow-other") as mnt:
+        assert may_read(mnt / "z.zarr/row/0") and not may_read(mnt / "z.zarr/row/3")
+    # For oneself there is nothing to check.
+    with mounted(source) as mnt:
+        assert mnt.read("z.zarr/row/3") == bytes([7] * 4)

@@ -165,10 +165,10 @@ fn a_file_without_a_mapping_is_an_error_and_its_sync_sticks() {
     assert_eq!(crate::store::sync(files, &view, 0..2, 0..2), Err(Errno::INVAL));
     assert!(file.unmappable.load(Ordering::Relaxed));
     assert_ne!(file.error_mark(), mark);
-    assert_eq!(File::error_of(file.error_mark()), Errno::INVAL);
+    assert_eq!(Errors::of_mark(file.error_mark()), Errno::INVAL);
     // The same error once more is a new one.
     let mark = file.error_mark();
     assert_eq!(file.sync_all(), Err(Errno::INVAL));
-    assert!(file.error_mark() != mark && File::error_of(file.error_mark()) == Errno::INVAL);
+    assert!(file.error_mark() != mark && Errors::of_mark(file.error_mark()) == Errno::INVAL);
     assert!(file.is_dirty(), "it is not durable, so it stays to be synced");
 }
