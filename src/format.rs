@@ -41,6 +41,7 @@ pub mod safetensors;
 pub mod segy;
 mod sound;
 pub mod su;
+pub mod tiff;
 pub mod torch;
 pub mod vecs;
 pub mod wav;
@@ -260,6 +261,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &safetensors::Safetensors,
     &segy::Segy,
     &su::Su,
+    &tiff::Tiff,
     &torch::Torch,
     &vecs::Vecs,
     &wav::Wav,
