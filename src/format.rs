@@ -19,6 +19,7 @@ pub mod aiff;
 pub mod arrow;
 pub mod au;
 mod beside;
+pub mod bmp;
 pub mod dicom;
 pub mod edf;
 pub mod fits;
@@ -243,6 +244,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &aiff::Aiff,
     &arrow::Arrow,
     &au::Au,
+    &bmp::Bmp,
     &dicom::Dicom,
     &edf::Edf,
     &fits::Fits,

@@ -396,6 +396,57 @@ def sus():
         yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
+def tiff(order, big, pages, size=1000):
+    """Pages of tags: number, type, values. Elements go from byte `size` / 2 on."""
+    word, inner = ("Q", 8) if big else ("I", 4)
+    out = bytearray(b"II" if order == "<" else b"MM")
+    out += struct.pack(order + "HHHQ", 43, 8, 0, 0) if big else struct.pack(order + "HI", 42, 0)
+    link = len(out) - inner
+    for tags in pages:
+        entries = b""
+        for number, kind, values in tags:
+            letter = {3: "H", 4: "I", 12: "d", 16: "Q"}.get(kind)
+            field = struct.pack(f"{order}{len(values)}{letter}", *values) if letter else values
+            if len(field) > inner:
+                out += field
+                field = struct.pack(order + word, len(out) - len(field))
+            entries += struct.pack(order + "HH" + word, number, kind, len(values)) + field.ljust(inner, b"\0")
+        out[link : link + inner] = struct.pack(order + word, len(out))
+        out += struct.pack(order + ("Q" if big else "H"), len(tags)) + entries
+        link = len(out)
+        out += bytes(inner)
+    assert len(out) <= size / 2
+    return bytes(out.ljust(size, b"\0"))
+
+
+def tiffs():
+    shape = [(256, 3, [3]), (257, 3, [5]), (258, 3, [16])]
+    strips = [*shape, (273, 4, [900, 800, 994]), (278, 3, [2]), (279, 3, [12, 12, 6]), (339, 3, [2])]
+    yield "strips", tiff("<", False, [strips])
+    tiles = [(322, 3, [2]), (323, 3, [4]), (324, 16, [500, 600, 0, 700]), (325, 16, [16, 16, 0, 16])]
+    yield "tiles", tiff(">", True, [[*shape, *tiles, (42113, 2, b"7\0"), (33550, 12, [1, 2, 3])]])
+    colours = [(277, 3, [3]), (262, 3, [2])]
+    yield "colours", tiff("<", False, [[*shape, (273, 3, [600]), *colours, (284, 3, [1])]])
+    yield "planes", tiff(">", False, [[*shape, (273, 3, [600, 630, 700]), *colours, (284, 3, [2])]])
+    yield "pages", tiff("<", False, [[*shape, (273, 3, [at])] for at in (600, 700, 900)])
+    yield "differ", tiff("<", False, [[*shape, (273, 3, [600])], [*shape[1:], (256, 3, [2]), (273, 3, [700]), (259, 3, [5])]])
+    yield "imagej", tiff(">", False, [[*shape, (273, 3, [600]), (270, 2, b"ImageJ=1\nimages=6\nslices=3\nframes=2\n\0")]])
+    yield "shaped", tiff("<", False, [[*shape, (273, 3, [600]), (270, 2, b'{"shape": [2, 1, 5, 3]}\0')]])
+
+
+def bmps():
+    for size, bits, kind, rows in (
+            (12, 8, 0, 3), (12, 24, 0, 3), (40, 8, 0, 3), (40, 16, 3, -3), (40, 24, 0, 3), (108, 32, 3, -3), (124, 24, 0, 3)):
+        if size == 12:
+            head = struct.pack("<I4H", size, 3, rows, 1, bits)
+        else:
+            head = struct.pack("<IiiHHI5I", size, 3, rows, 1, bits, kind, 0, 2835, 2835, 4, 0)
+            head = (head + struct.pack("<4I", 0xFF, 0xFF00, 0xFF0000, 0)).ljust(size, b"\0")
+        start = 14 + len(head) + 1024
+        yield f"{size}-{bits}", struct.pack("<2s3I", b"BM", 0, 0, start) + head + bytes(1024 + 36)
+        yield f"{size}-{bits}-bare", head + bytes(1024 + 36)
+
+
 def names():
     for number, text in enumerate([
             "3", "-1", "1:5", "::-2", "0..7..2", "1,...,::2", ":,3", "a.T[3, ::2]", "sub/a['x'][:, 7].real",
@@ -421,10 +472,10 @@ def runs():
 
 
 SEEDS = {
-    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs,
-    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws,
-    "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
-    "zarr": zarrs,
+    "aiff": aiffs, "au": aus, "bmp": bmps, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s,
+    "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds,
+    "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "tiff": tiffs,
+    "torch": torches, "wav": wavs, "zarr": zarrs,
 }
 
 for target in sys.argv[1:] or SEEDS:

@@ -39,9 +39,11 @@ pub(super) fn read(reader: &Reader<'_>, tags: &Ifd) -> Result<DType, Refusal> {
         _ => return Err(fault(&format!("its SampleFormat is {format}, which TIFF does not know"))),
     };
     if !sizes.contains(&bits) {
+        let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
         return Err(Refusal(format!(
-            "its samples are {name} of {bits} bits, which have no address of their own or no type in NumPy; save it with \
-             samples of {sizes:?} bits"
+            "its samples are {name}, and the bits of each are {bits}: they share bytes, or NumPy has no such type; save it with \
+             samples of {} bits",
+            sizes.join(" or ")
         )));
     }
     match format {

@@ -1,9 +1,9 @@
 //! What programs write into the description of the first page about the axes of a stack.
 //!
-//! | description                  | axes                                                                                |
-//! |------------------------------|-------------------------------------------------------------------------------------|
-//! | `ImageJ=` and lines of `key=value` | `frames`, `slices` and `channels`, in this order unless `order` says another; where these multiply to 1, `images` |
-//! | JSON with `"shape"`, of tifffile | the shape of the whole, which ends in that of a page                            |
+//! | description             | axes                                                                            |
+//! |-------------------------|---------------------------------------------------------------------------------|
+//! | `ImageJ=`, `KEY=NUMBER` | frames, slices and channels, in this order unless `order` says another; else images |
+//! | JSON with `"shape"`     | (tifffile) the shape of the whole, which ends in that of a page                 |
 //!
 //! Both may write only the first page with its directory, and the elements of the others behind its own: ImageJ where the
 //! file is larger than 4 GiB, tifffile where it is asked to (`"truncated"`).
