@@ -236,16 +236,16 @@ fn plain(compression: u32, bits: u16, is_os2: bool) -> Result<(), Refusal> {
     };
     if let Some(codec) = codec {
         return Err(Refusal(format!(
-            "it is compressed with {codec}, so that no pixel has an address; save it uncompressed, for example with \
-             convert IN.bmp -compress none OUT.bmp"
+            "it is compressed with {codec}, so that no pixel has an address; save it uncompressed, for example with Pillow: \
+             Image.open(IN).save(OUT)"
         )));
     }
     match bits {
         16 | 32 => Ok(()),
         8 | 24 if compression == 0 => Ok(()),
         1 | 2 | 4 => Err(Refusal(format!(
-            "its pixels take {bits} bits, so that several share a byte; save it with 8 or 24 bits, for example with convert \
-             IN.bmp -type TrueColor OUT.bmp"
+            "its pixels take {bits} bits, so that several share a byte; save it with 24, for example with Pillow: \
+             Image.open(IN).convert(\"RGB\").save(OUT)"
         ))),
         _ => Err(fault(&format!("its header claims pixels of {bits} bits, which BMP has not in this form"))),
     }

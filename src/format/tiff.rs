@@ -1,4 +1,4 @@
-//! TIFF and BigTIFF (`.tif`, `.tiff`, `.btf`, `.tf8`): images, stacks of them, and maps (GeoTIFF).
+//! TIFF and BigTIFF (`.tif`, `.tiff`, `.btf`, `.tf8`; `.stk` of MetaMorph): images, stacks of them, and maps (GeoTIFF).
 //!
 //! Specifications: "TIFF 6.0" (Aldus, 1992); "The BigTIFF Design" of libtiff, for offsets of 8 bytes; GDAL's documentation
 //! of its GTiff driver for sparse files and `GDAL_NODATA`. A file begins with
@@ -30,7 +30,8 @@
 //!
 //! A page has the axes row, column and, of several samples, sample; of separate planes sample, row, column. Pages of
 //! one type and shape are one array, with an axis in front; where ImageJ or tifffile wrote them, with the axes that
-//! these name (`stack`). Otherwise the file is a container of `page-0`, `page-1` and so on. What was never written reads as
+//! these name (`stack`). MetaMorph writes one directory for all its planes, whose number is that of the values of tag 33629.
+//! Otherwise the file is a container of `page-0`, `page-1` and so on. What was never written reads as
 //! `GDAL_NODATA`, or 0.
 //!
 //! Limits, and why:
@@ -40,6 +41,7 @@
 //! - Directories that hang on a page (SubIFDs: smaller copies, thumbnails) are not looked at.
 //! - At most [`MAX_PAGES`] pages of [`MAX_TAGS`] tags, and [`MAX_PIECES`] strips or tiles that do not follow each other;
 //!   each takes 8 bytes of memory.
+//! - LSM files of more than 4 GiB are refused: the upper halves of their offsets are lost.
 //! - Of long texts the start is kept. Colour maps are left out.
 
 use std::collections::HashSet;
@@ -100,6 +102,9 @@ mod tag {
     pub(super) const SUBSAMPLING: u16 = 530;
     pub(super) const IMAGE_DEPTH: u16 = 32997;
     pub(super) const TILE_DEPTH: u16 = 32998;
+    /// Of MetaMorph: what it knows of each plane.
+    pub(super) const PLANES: u16 = 33629;
+    pub(super) const LSM: u16 = 34412;
     pub(super) const GDAL_NODATA: u16 = 42113;
 }
 
@@ -115,7 +120,7 @@ impl Format for Tiff {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &[".tif", ".tiff", ".btf", ".tf8"]
+        &[".tif", ".tiff", ".btf", ".tf8", ".stk"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {
@@ -156,6 +161,10 @@ fn too_many() -> Refusal {
     Refusal(format!("it has more than {MAX_PIECES} strips or tiles; save it again with larger ones"))
 }
 
+fn cannot_be(error: LayoutError) -> Refusal {
+    fault(&format!("its pages claim an array that cannot be: {error}"))
+}
+
 /// All pages, from the directory at byte `at` on, also those that cannot be served.
 fn pages(reader: &Reader<'_>, mut at: u64) -> Result<Vec<Result<Page, Refusal>>, Refusal> {
     let (mut pages, mut seen) = (Vec::new(), HashSet::new());
@@ -188,7 +197,15 @@ fn array(reader: &Reader<'_>, pages: &[Page], is_whole: bool) -> Result<Array, R
     let Some(first) = pages.first() else { return Err(too_many()) };
     let (tags, _) = reader.ifd(first.ifd)?;
     let descriptions = reader.texts(&tags, tag::DESCRIPTION, MAX_DESCRIPTION)?;
-    let (stack, hidden) = stack(reader, pages, is_whole, &descriptions);
+    let (stack, hidden) = match tags.count(tag::PLANES) {
+        planes @ 2.. if pages.len() == 1 => {
+            let stack = Stack::of_pages(planes);
+            let layout = hidden(first, &stack)?;
+            header::complete(&layout, reader.len())?;
+            (stack, Some(layout))
+        }
+        _ => stack(reader, pages, is_whole, &descriptions),
+    };
     let grid = match hidden {
         Some(layout) => Grid::one(layout),
         None => grid(reader, pages, &stack)?,
@@ -212,12 +229,17 @@ fn stack(reader: &Reader<'_>, pages: &[Page], is_whole: bool, descriptions: &[St
         return (stack, None);
     }
     let is_hidden = count == 1 && (is_whole || stack.is_truncated);
-    let Some(start) = first.start().filter(|_| is_hidden) else { return (usual, None) };
-    let layout = Layout::packed(start, &shape(&stack, first), first.dtype.itemsize(), Order::C);
-    match layout.ok().filter(|layout| layout.count() > 0 && layout.extent().end <= reader.len()) {
+    let layout = hidden(first, &stack).ok().filter(|_| is_hidden);
+    match layout.filter(|layout| layout.count() > 0 && layout.extent().end <= reader.len()) {
         Some(layout) => (stack, Some(layout)),
         None => (usual, None),
     }
+}
+
+/// Where pages are of which only this one has a directory: they follow it.
+fn hidden(page: &Page, stack: &Stack) -> Result<Layout, Refusal> {
+    let start = page.start().ok_or_else(|| fault("its pages do not follow each other"))?;
+    Layout::packed(start, &shape(stack, page), page.dtype.itemsize(), Order::C).map_err(cannot_be)
 }
 
 /// The shape of a stack of pages.
@@ -228,7 +250,6 @@ fn shape(stack: &Stack, page: &Page) -> Vec<u64> {
 /// Where the elements of pages are.
 fn grid(reader: &Reader<'_>, pages: &[Page], stack: &Stack) -> Result<Grid, Refusal> {
     let Some(first) = pages.first() else { return Err(too_many()) };
-    let cannot_be = |error: LayoutError| fault(&format!("its pages claim an array that cannot be: {error}"));
     let (shape, itemsize) = (shape(stack, first), first.dtype.itemsize());
     let starts: Option<Vec<u64>> = pages.iter().map(Page::start).collect();
     let (cell, starts) = match starts {

@@ -139,6 +139,41 @@ def test_stacks_of_imagej(source, rng, axes):
             assert info(mnt, "", path.stem)["attributes"]["ImageDescription"].startswith("ImageJ=")
 
 
+def test_a_stack_of_imagej_beyond_4_gib(source, rng):
+    tifffile.imwrite(source / "a.tif", make(rng, (2, 64, 64), "u2"), imagej=True)
+    content = (source / "a.tif").read_bytes()
+    planes = (5 << 30) // (64 * 64 * 2)
+    head = content.replace(b"images=2\nchannels=2\n", b"frames=%d\n" % planes)
+    with tifffile.TiffFile(source / "a.tif") as tiff:
+        page = tiff.pages[0]
+        start, after = page.dataoffsets[0], page.offset + 2 + 12 * len(page.tags)
+    head = head.ljust(len(content), b"\0")
+    last = make(rng, (64, 64), "<u2")
+    with open(source / "a.tif", "wb") as file:
+        file.write(head[:after] + bytes(4) + head[after + 4 : start])
+        file.seek(start + (planes - 1) * last.nbytes)
+        file.write(last.tobytes())
+    with mounted(source) as mnt:
+        assert info(mnt, "", "a")["shape"] == [planes, 64, 64]
+        assert mnt.read("a/row/-1") == last.tobytes()
+
+
+def test_stacks_of_metamorph(source, rng):
+    """One directory for all planes; the number of planes is that of the values of a tag, which tell of each."""
+    planes = make(rng, (5, 20, 30), "<u2")
+    known = [1, 1, 2459000, 5, 2459000, 5] * len(planes)
+    tags = [(33628, "2I", 2, [0, 1, 0, 1], True), (33629, "2I", 3 * len(planes), known, True)]
+    tifffile.imwrite(source / "a.stk", planes[0], metadata=None, extratags=tags, photometric="minisblack")
+    content = bytearray((source / "a.stk").read_bytes())
+    with tifffile.TiffFile(source / "a.stk") as tiff:
+        at = tiff.pages[0].tags[33629].offset + 4
+    content[at : at + 4] = struct.pack("<I", len(planes))
+    (source / "a.stk").write_bytes(content + planes[1:].tobytes())
+    assert np.array_equal(tifffile.imread(source / "a.stk"), planes)
+    with mounted(source) as mnt:
+        check_member(mnt, "", "a", planes, dims=("page", "row", "column"))
+
+
 def test_shapes_of_tifffile(source, rng):
     for number, shape in enumerate([(1, 20, 30), (2, 3, 20, 30), (1, 3, 1, 20, 30), (2, 1, 20, 30, 3)]):
         for truncate in [False, True]:

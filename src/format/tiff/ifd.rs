@@ -30,7 +30,7 @@ const FREE: u64 = 64 << 10;
 pub(super) struct Reader<'a> {
     file: &'a dyn ReadAt,
     pub(super) order: ByteOrder,
-    is_big: bool,
+    pub(super) is_big: bool,
     /// Bytes that may still be read.
     room: Cell<u64>,
     /// Strips and tiles whose places may still be kept.
@@ -207,6 +207,11 @@ impl Ifd {
     /// The first tag of this number.
     fn find(&self, number: u16) -> Option<&Tag> {
         self.0.iter().find(|tag| tag.number == number)
+    }
+
+    /// How many values a tag claims; 0 if there is no such tag.
+    pub(super) fn count(&self, number: u16) -> u64 {
+        self.find(number).map_or(0, |tag| tag.count)
     }
 
     /// Whether there is a tag of this number.

@@ -77,6 +77,11 @@ impl Page {
 /// Refuses what is coded in some way.
 fn plain(reader: &Reader<'_>, tags: &Ifd) -> Result<(), Refusal> {
     let number = |number| reader.number(tags, number);
+    if tags.has(tag::LSM) && !reader.is_big && reader.len() > u32::MAX.into() {
+        return Err(Refusal(
+            "it is an LSM file of more than 4 GiB, whose offsets lack their upper halves; save it as BigTIFF".into(),
+        ));
+    }
     let compression = number(tag::COMPRESSION)?.unwrap_or(1);
     if compression != 1 {
         return Err(Refusal(format!(

@@ -255,6 +255,15 @@ fn pages_without_a_directory() {
 }
 
 #[test]
+fn planes_of_metamorph() {
+    let array = found(&one(&with(&[(33629, 5, &[0; 30])])));
+    assert_eq!(described(&array), "<u2 at 1000 [30, 5, 3] [30, 6, 2]");
+    refused(&[(33629, 5, &[0; 34])], &["up to byte 2020", "truncated"]);
+    let strips: [Tag; 3] = [(33629, 5, &[0; 2]), (273, LONG, &[1500, 1000]), (278, SHORT, &[3])];
+    refused(&strips, &["do not follow each other"]);
+}
+
+#[test]
 fn pages_that_differ_are_members() {
     let packed: [Tag; 1] = [(259, SHORT, &[5])];
     let small: [Tag; 1] = [(257, SHORT, &[2])];
@@ -350,6 +359,13 @@ fn refused_too_many_strips() {
     let tags: [Tag; 3] = [(257, LONG, &[1 << 30]), (256, LONG, &[1]), (278, LONG, &[1])];
     let file = one(&with(&tags));
     says(&array(&Tiff, &Sparse(&file, 1 << 40)).unwrap_err(), &["more than 16777216 strips"]);
+}
+
+#[test]
+fn refused_offsets_without_their_upper_halves() {
+    let file = one(&with(&[(34412, 1, &[0; 8])]));
+    found(&file);
+    says(&array(&Tiff, &Sparse(&file, 1 << 33)).unwrap_err(), &["LSM", "as BigTIFF"]);
 }
 
 #[test]
