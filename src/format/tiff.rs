@@ -131,7 +131,7 @@ impl Format for Tiff {
     fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
         let (reader, first) = Reader::open(file)?;
         let pages = pages(&reader, first)?;
-        let good: Vec<Page> = pages.iter().filter_map(|page| page.as_ref().ok().cloned()).collect();
+        let good: Vec<&Page> = pages.iter().flatten().collect();
         if good.len() == pages.len() && are_alike(&good) {
             return array(&reader, &good, good.len() == 1).map(Content::One);
         }
@@ -139,8 +139,8 @@ impl Format for Tiff {
         if let (true, Some(Err(why))) = (good.is_empty(), pages.first()) {
             return Err(why.clone());
         }
-        let members = pages.into_iter().enumerate().map(|(number, page)| {
-            let found = page.and_then(|page| array(&reader, &[page], false));
+        let members = pages.iter().enumerate().map(|(number, page)| {
+            let found = page.as_ref().map_err(Refusal::clone).and_then(|page| array(&reader, &[page], false));
             Member { path: vec![format!("page-{number}")], found }
         });
         Ok(Content::Many(Container { members: members.collect(), ..Container::default() }))
@@ -186,15 +186,16 @@ fn pages(reader: &Reader<'_>, mut at: u64) -> Result<Vec<Result<Page, Refusal>>,
 }
 
 /// Whether pages can be one array: all of one type and shape, and stored without gaps or all cut alike.
-fn are_alike(pages: &[Page]) -> bool {
+fn are_alike(pages: &[&Page]) -> bool {
     let Some(first) = pages.first() else { return false };
     pages.iter().all(|page| page.is_like(first))
         && (pages.iter().all(|page| page.start().is_some()) || pages.iter().all(|page| page.chunk == first.chunk))
 }
 
-/// The array that pages are, which are alike; `is_whole` says whether there is only one page in the file.
-fn array(reader: &Reader<'_>, pages: &[Page], is_whole: bool) -> Result<Array, Refusal> {
-    let Some(first) = pages.first() else { return Err(too_many()) };
+/// The array that pages are, of which there is at least one, and which are alike; `is_whole` says whether there is only one
+/// in the file.
+fn array(reader: &Reader<'_>, pages: &[&Page], is_whole: bool) -> Result<Array, Refusal> {
+    let first = pages[0];
     let (tags, _) = reader.ifd(first.ifd)?;
     let descriptions = reader.texts(&tags, tag::DESCRIPTION, MAX_DESCRIPTION)?;
     let (stack, hidden) = match tags.count(tag::PLANES) {
@@ -221,9 +222,9 @@ fn array(reader: &Reader<'_>, pages: &[Page], is_whole: bool) -> Result<Array, R
 }
 
 /// The axes in front of those of a page; where most pages have no directory, also where they all lie.
-fn stack(reader: &Reader<'_>, pages: &[Page], is_whole: bool, descriptions: &[String]) -> (Stack, Option<Layout>) {
-    let (count, usual) = (pages.len() as u64, Stack::of_pages(pages.len() as u64));
-    let Some(first) = pages.first() else { return (usual, None) };
+fn stack(reader: &Reader<'_>, pages: &[&Page], is_whole: bool, descriptions: &[String]) -> (Stack, Option<Layout>) {
+    let (first, count) = (pages[0], pages.len() as u64);
+    let usual = Stack::of_pages(count);
     let Some(stack) = Stack::described(descriptions, first) else { return (usual, None) };
     if stack.count() == Some(count) {
         return (stack, None);
@@ -248,10 +249,10 @@ fn shape(stack: &Stack, page: &Page) -> Vec<u64> {
 }
 
 /// Where the elements of pages are.
-fn grid(reader: &Reader<'_>, pages: &[Page], stack: &Stack) -> Result<Grid, Refusal> {
-    let Some(first) = pages.first() else { return Err(too_many()) };
+fn grid(reader: &Reader<'_>, pages: &[&Page], stack: &Stack) -> Result<Grid, Refusal> {
+    let first = pages[0];
     let (shape, itemsize) = (shape(stack, first), first.dtype.itemsize());
-    let starts: Option<Vec<u64>> = pages.iter().map(Page::start).collect();
+    let starts: Option<Vec<u64>> = pages.iter().map(|page| page.start()).collect();
     let (cell, starts) = match starts {
         Some(starts) => {
             if let Some(step) = step(&starts) {

@@ -48,7 +48,8 @@ pub(super) fn read(reader: &Reader<'_>, tags: &Ifd) -> Result<Attributes, Refusa
     if let Some(photometric) = reader.number(tags, tag::PHOTOMETRIC)? {
         attributes.insert("PhotometricInterpretation", interpretation(photometric));
         let extra = reader.numbers(tags, tag::EXTRA_SAMPLES, 4)?.unwrap_or_default();
-        if let Some(channels) = channels(photometric, &extra) {
+        let samples = reader.number(tags, tag::SAMPLES)?.unwrap_or(1);
+        if let Some(channels) = channels(photometric, &extra).filter(|letters| letters.len() as u64 == samples) {
             attributes.insert("channels", channels.into());
         }
     }

@@ -61,15 +61,9 @@ fn imagej(text: &str, page: &Page) -> Option<Stack> {
         _ => ("channel".to_owned(), channels),
     };
     // The order is written fastest first.
-    let order = match value("order") {
-        Some("ctz") => "ztc",
-        Some("zct") => "tcz",
-        Some("ztc") => "ctz",
-        Some("tcz") => "zct",
-        Some("tzc") => "czt",
-        _ => "tzc",
-    };
-    let axes: Vec<(String, u64)> = order.chars().map(axis).filter(|(_, length)| *length != 1).collect();
+    let known = |order: &&str| ["czt", "ctz", "zct", "ztc", "tcz", "tzc"].contains(order);
+    let order = value("order").filter(known).unwrap_or("czt");
+    let axes: Vec<(String, u64)> = order.chars().rev().map(axis).filter(|(_, length)| *length != 1).collect();
     if axes.is_empty() {
         return Some(Stack::of_pages(images));
     }

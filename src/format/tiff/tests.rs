@@ -236,6 +236,8 @@ fn axes_that_imagej_and_tifffile_name() {
     let array = found(&stack(&starts, &[(270, 2, &imagej)]));
     assert_eq!(described(&array), "<u2 at 1000 [2, 3, 5, 3] [90, 30, 6, 2]");
     assert_eq!(array.dims, ["frame", "channel", "row", "column"]);
+    let other = text("ImageJ=1.53\nchannels=3\nframes=2\norder=tzc\n");
+    assert_eq!(found(&stack(&starts, &[(270, 2, &other)])).dims, ["channel", "frame", "row", "column"]);
     let json = text(r#"{"shape": [2, 3, 5, 3]}"#);
     assert_eq!(found(&stack(&starts, &[(270, 2, &json)])).dims, ["", "", "row", "column"]);
     // What does not fit the pages is no axis.
@@ -308,6 +310,7 @@ fn attributes_under_their_names() {
         (270, 2, &text("a picture")),
         (282, 5, &resolution),
         (296, SHORT, &[3]),
+        (277, SHORT, &[2]),
         (338, SHORT, &[2]),
         (33550, 12, &scale),
     ];
