@@ -36,6 +36,7 @@ pub mod npy;
 pub mod npz;
 pub mod nrrd;
 pub mod parrec;
+pub mod physical;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;

@@ -6,6 +6,7 @@
 //! - `tree`: what the names in an array's folder mean. `facts`: its texts.
 //! - `nodes`: which inode number is which file, counted by the kernel's references.
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
+//! - `body`, `changes`, `spool`: what a slice file shows, in its form and type; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
 
@@ -17,6 +18,8 @@ use rustix::io::Errno;
 use crate::catalog::{Catalog, Described, Origin, Problem};
 
 mod attr;
+mod body;
+mod changes;
 mod coherence;
 mod facts;
 mod handles;
@@ -26,6 +29,7 @@ mod lookup;
 mod nodes;
 mod open;
 mod special;
+mod spool;
 mod tree;
 
 pub use attr::{Attr, Changes, Kind, SetTime};

@@ -286,7 +286,7 @@ impl Filesystem for Adapter {
     }
 
     fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        reply_empty(self.call(|fs| fs.flush(handle.0)), reply);
+        self.flushed(self.call(|fs| fs.flush(handle.0, Source::Direct)), handle.0, reply);
     }
 
     fn release(

@@ -105,6 +105,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod convert;
 pub mod dtype;
 pub mod form;
 pub mod format;

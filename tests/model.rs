@@ -274,7 +274,7 @@ impl World {
             return;
         }
         let view = self.open.swap_remove(rng.usize(..self.open.len()));
-        self.fs.flush(view.handle).unwrap();
+        self.fs.flush(view.handle, Source::Direct).unwrap();
         self.fs.release(view.handle);
         if !self.open.iter().any(|other| other.inode == view.inode && other.write) {
             self.ends.remove(&view.inode);

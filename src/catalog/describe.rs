@@ -34,6 +34,8 @@ const REPLACED_AT_MOST: usize = 10;
 pub struct Description {
     /// Where it comes from.
     pub origin: Origin,
+    /// Path of its file, from the root of the file system.
+    pub path: Arc<Path>,
     /// Which file it is.
     pub id: FileId,
     /// What it holds.
@@ -237,6 +239,7 @@ impl Catalog {
         let (content, locked, fingerprint) =
             self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
         let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
+        let path: Arc<Path> = self.root.path.join(self.path_of(origin)).into();
         let describe = |origin: Origin, mut array: Array, container: &Arc<Map<String, Value>>| {
             if self.options.update_checksums && array.checksum.is_some() {
                 array.read_only = None;
@@ -251,7 +254,17 @@ impl Catalog {
                 }
                 _ => None,
             };
-            Arc::new(Description { origin, id, array, container, writable, locked, pieces, fingerprint })
+            Arc::new(Description {
+                origin,
+                path: path.clone(),
+                id,
+                array,
+                container,
+                writable,
+                locked,
+                pieces,
+                fingerprint,
+            })
         };
         let held = match (content, origin) {
             (Content::One(array), _) => Held::One(describe(origin.clone(), array, &Arc::default())),
@@ -445,28 +458,6 @@ impl Catalog {
     fn stamp_below(&self, path: &Path) -> Option<Stamp> {
         let place = self.open_below(path, OFlags::PATH).ok()?;
         Some(Stamp::from(&rustix::fs::fstat(place).ok()?))
-    }
-
-    /// The contents of a small file below the source, or nothing if there is no regular file.
-    pub(super) fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        // A link could tell what its target holds to users who may not read that.
-        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let opened = match self.open_below(path, flags) {
-            Ok(opened) => opened,
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let stat = rustix::fs::fstat(&opened)?;
-        if !is_regular(&stat) {
-            return Ok(None);
-        }
-        if stat.st_size as u64 > limit as u64 {
-            return Err(io::Error::other(format!("{} is larger than {limit} bytes", path.display())));
-        }
-        let mut content = vec![0; stat.st_size as usize];
-        let count = read_at(opened.as_fd(), &mut content, 0)?;
-        content.truncate(count);
-        Ok(Some(content))
     }
 }
 

@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{Catalog, is_regular};
 use crate::source::{ReadAt, Siblings};
@@ -77,5 +77,29 @@ impl Siblings for SiblingRecorder<'_> {
         let Ok(place) = self.catalog.open_below(&self.folder.join(real), OFlags::PATH) else { return Ok(None) };
         let stat = rustix::fs::fstat(place)?;
         Ok(is_regular(&stat).then_some(stat.st_size as u64))
+    }
+}
+
+impl Catalog {
+    /// The contents of a small file below the source, or nothing if there is no regular file.
+    pub(super) fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        // A link could tell what its target holds to users who may not read that.
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let opened = match self.open_below(path, flags) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = rustix::fs::fstat(&opened)?;
+        if !is_regular(&stat) {
+            return Ok(None);
+        }
+        if stat.st_size as u64 > limit as u64 {
+            return Err(io::Error::other(format!("{} is larger than {limit} bytes", path.display())));
+        }
+        let mut content = vec![0; stat.st_size as usize];
+        let count = read_at(opened.as_fd(), &mut content, 0)?;
+        content.truncate(count);
+        Ok(Some(content))
     }
 }

@@ -135,22 +135,23 @@ impl Fs {
                     Some(described) => described.stat,
                     None => rustix::fs::fstat(self.inodes.file(inode).ok_or(Errno::STALE)?.fd())?,
                 };
-                Ok(self.attr_of_leaf(inode, &tree, &leaf, &stat))
+                self.attr_of_leaf(inode, &tree, &leaf, &stat)
             }
         }
     }
 
-    pub(super) fn attr_of_leaf(&self, inode: u64, tree: &Tree, leaf: &Leaf, stat: &Stat) -> Attr {
+    pub(super) fn attr_of_leaf(&self, inode: u64, tree: &Tree, leaf: &Leaf, stat: &Stat) -> Result<Attr, Errno> {
         if let Leaf::Fact(fact) = leaf {
-            return Attr::of_text(
+            return Ok(Attr::of_text(
                 inode,
                 facts::content(&self.catalog, tree, *fact, self.settings.read_only).len() as u64,
                 stat,
-            );
+            ));
         }
         let may_write = tree.description.writable && !self.settings.read_only;
         let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
-        Attr::new(inode, Kind::File, tree.len_of(leaf), mode, stat)
+        let len = tree.len_of(leaf).ok_or(Errno::NOENT)?;
+        Ok(Attr::new(inode, Kind::File, len, mode, stat))
     }
 
     pub(super) fn attr_of_folder(&self, inode: u64, folder: &Folder) -> Result<Attr, Errno> {

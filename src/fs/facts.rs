@@ -81,18 +81,9 @@ fn spaced<T: Display>(values: impl IntoIterator<Item = T>) -> String {
     text
 }
 
-/// Where a leaf's elements lie, if they lie in one piece and at one distance along each axis.
-fn layout_of(tree: &Tree, leaf: &Leaf) -> Option<Layout> {
-    let whole = tree.description.array.grid.single()?;
-    let placed = tree.selection_of(leaf).place(whole);
-    let Leaf::Range(span) = leaf else { return Some(placed) };
-    // A range of a packed array is strided as well.
-    if !placed.is_c_contiguous() {
-        return None;
-    }
-    let offset = placed.offset + span.start * placed.itemsize;
-    let strides = vec![placed.itemsize as i64 * span.step];
-    Some(Layout { offset, shape: vec![span.len], strides, itemsize: placed.itemsize })
+/// Where the bytes of a leaf lie in the file: nowhere, if what is shown is not what is stored.
+fn place_of(tree: &Tree, leaf: &Leaf) -> Option<Layout> {
+    if tree.conversion.is_some() { None } else { tree.layout_of(leaf) }
 }
 
 fn order_of(layout: Option<&Layout>) -> &'static str {
@@ -105,7 +96,7 @@ fn order_of(layout: Option<&Layout>) -> &'static str {
 
 /// The text of a fact about a leaf, without the newline; JSON is not among them.
 pub(super) fn text(tree: &Tree, leaf: &Leaf, fact: Fact) -> String {
-    let layout = layout_of(tree, leaf);
+    let layout = place_of(tree, leaf);
     let shape = tree.shape_of(leaf);
     match fact {
         Fact::Info => String::new(),
@@ -115,7 +106,7 @@ pub(super) fn text(tree: &Tree, leaf: &Leaf, fact: Fact) -> String {
         Fact::Offset => layout.map_or_else(String::new, |layout| layout.offset.to_string()),
         Fact::Order => order_of(layout.as_ref()).to_owned(),
         Fact::Format => tree.description.array.format.to_owned(),
-        Fact::Itemsize => tree.selection.itemsize().to_string(),
+        Fact::Itemsize => tree.dtype.itemsize().to_string(),
         Fact::Ndim => shape.len().to_string(),
         Fact::Size => crate::layout::count(&shape).to_string(),
     }
@@ -130,7 +121,7 @@ pub(super) fn extras(tree: &Tree, leaf: &Leaf) -> Vec<(&'static str, String)> {
     }
     let array = &tree.description.array;
     let mut extras = Vec::new();
-    if let Some(element) = array.element.filter(|_| tree.steps.iter().all(is_transpose)) {
+    if let Some(element) = tree.element {
         extras.push(("element", element.to_owned()));
     }
     if tree.dims.iter().any(|dim| !dim.is_empty()) {
@@ -156,11 +147,16 @@ pub(super) fn content(catalog: &Catalog, tree: &Tree, fact: Fact, read_only: boo
 /// The entry of an array in `arrays.json`; of a tree below it, the same about the view.
 pub(super) fn info(catalog: &Catalog, tree: &Tree, read_only: bool) -> Value {
     let description = &tree.description;
-    let layout = layout_of(tree, &Leaf::Data);
+    let layout = place_of(tree, &Leaf::Data);
     let mut path = catalog.shown_path(&description.origin);
     for step in &tree.steps {
         match step {
             super::Step::Transpose => path.push_str("/T"),
+            super::Step::Value => path.push_str("/value"),
+            super::Step::As(element) => {
+                path.push_str("/as/");
+                path.push_str(&element.name());
+            }
             super::Step::Field(name) => {
                 path.push_str("/field/");
                 path.push_str(&crate::name::escape(name.as_bytes()));
@@ -177,10 +173,10 @@ pub(super) fn info(catalog: &Catalog, tree: &Tree, read_only: bool) -> Value {
         "offset": layout.as_ref().map(|layout| layout.offset),
         "order": order_of(layout.as_ref()),
         "writable": description.writable && !read_only,
-        "forms": form::SUFFIXES,
+        "forms": tree.with_slice(&Leaf::Data, form::fitting),
         "attributes": description.array.attributes,
     });
-    if let Some(element) = description.array.element.filter(|_| tree.steps.iter().all(is_transpose)) {
+    if let Some(element) = tree.element {
         info["element"] = json!(element);
     }
     if tree.dims.iter().any(|dim| !dim.is_empty()) {
@@ -193,10 +189,6 @@ pub(super) fn info(catalog: &Catalog, tree: &Tree, read_only: bool) -> Value {
         info["read_only"] = json!(reason);
     }
     info
-}
-
-fn is_transpose(step: &super::Step) -> bool {
-    *step == super::Step::Transpose
 }
 
 /// Path of an array's file as JSON gives it; bytes that are not UTF-8 are escaped.

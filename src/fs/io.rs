@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::body::Bytes;
 use super::coherence::Cached;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
+use super::spool::Spool;
 use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::format::Checksum;
-use crate::runs::View;
 use crate::store::{self, Errors, File, Files, lock};
 
 /// Where a request comes from.
@@ -73,9 +74,9 @@ impl Fs {
                 if source == Source::PageCache {
                     self.coherence.mark(file.shared.file.id(), file.inode, file.extent.clone());
                 }
-                let window = clip(offset, size, file.view.len());
+                let window = clip(offset, size, file.body.len());
                 count(&self.counters.read_bytes, window.end - window.start);
-                store::read(&file.files, &file.tree.description.array.fill, &file.view, window, &file.stream, sink)
+                file.body.read(bytes_of(&file.shared), window, &file.stream, sink)
             }
         }
     }
@@ -88,7 +89,9 @@ impl Fs {
         count(&self.counters.writes, 1);
         let handle = self.handles.get(handle)?;
         let file = writer(&handle)?;
-        let window = clip(offset, data.len(), file.view.len());
+        // Text may be longer than ours.
+        let end = if file.body.text().is_some() { u64::MAX } else { file.body.len() };
+        let window = clip(offset, data.len(), end);
         if data.is_empty() {
             return Ok(Written { count: 0, cached: Vec::new() });
         }
@@ -125,7 +128,13 @@ impl Fs {
         }
         match (file.access.sync, &file.tree.description.array.checksum) {
             (false, _) => Ok(()),
-            (true, None) => store::sync(&file.files, &file.view, window, file.extent.clone()),
+            (true, None) if file.body.is_plain() => {
+                store::sync(&file.files, &file.body.view, window, file.extent.clone())
+            }
+            (true, None) => {
+                let whole = 0..file.body.view.len();
+                store::sync(&file.files, &file.body.view, whole, file.extent.clone())
+            }
             (true, Some(_)) => file.shared.file.sync_all(),
         }
     }
@@ -140,17 +149,23 @@ impl Fs {
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
         }
-        if size > tree.len_of(&leaf) {
+        if size > tree.len_of(&leaf).ok_or(Errno::NOENT)? {
             return Err(Errno::FBIG);
         }
         let mut cached = Vec::new();
+        if let Some(shared) = self.inodes.written(inode)
+            && let Some(text) = shared.body.text()
+        {
+            super::spool::truncate(&shared, text, size)?;
+            return Ok(cached);
+        }
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;
             let file = writer(&handle)?;
             let _turn = file.shared.file.writes();
             if lock(&file.shared.written_end).is_some_and(|end| end < size) {
                 self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
-                fill_gap(&file.shared, &file.view, size)?;
+                fill_gap(&file.shared, size)?;
                 self.note_write(file, 0..size)?;
                 cached = self.coherence.overlapping(file.shared.file.id(), &file.extent, None);
             }
@@ -160,7 +175,7 @@ impl Fs {
             let _turn = shared.file.writes();
             if lock(&shared.written_end).is_some_and(|end| end < size) {
                 self.catalog.revalidate(&tree.description, &shared.file, &Validity::default())?;
-                fill_gap(&shared, &tree.view(&leaf), size)?;
+                fill_gap(&shared, size)?;
                 shared.file.touch()?;
             }
             *lock(&shared.written_end) = Some(size);
@@ -169,19 +184,89 @@ impl Fs {
         Ok(cached)
     }
 
-    /// What closing a descriptor asks for: the time moves if something was written, and a write error is told.
+    /// What closing a descriptor asks for: what waits is stored, the time moves if something was written, and a write error is
+    /// told. Gives the inodes whose cached pages are to be dropped before text can be stored, if there are some; then it is to be
+    /// called again.
     ///
     /// # Errors
-    /// The last write error of the file that this handle has not told yet.
-    pub fn flush(&self, handle: u64) -> Result<(), Errno> {
+    /// EINVAL for text that is none, or not all of one, which is kept for more; ERANGE for a number that does not fit; the last
+    /// write error of the file that this handle has not told yet.
+    pub fn flush(&self, handle: u64, source: Source) -> Result<Vec<Cached>, Errno> {
         let handle = self.handles.get(handle)?;
-        let Handle::File(file) = &*handle else { return Ok(()) };
+        let Handle::File(file) = &*handle else { return Ok(Vec::new()) };
+        if file.access.write && !file.body.is_plain() {
+            let cached = self.store_pending(file, source)?;
+            if !cached.is_empty() {
+                return Ok(cached);
+            }
+        }
         if file.unflushed.swap(false, Ordering::AcqRel)
             && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }
-        sticky_error(file)
+        sticky_error(file).map(|()| Vec::new())
+    }
+
+    /// Stores what waits to be complete: text, and elements of which a part was written.
+    fn store_pending(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Errno> {
+        let shared = &file.shared;
+        let mut spool = match file.body.text() {
+            Some(_) => lock(&shared.pending).spool.take(),
+            None => None,
+        };
+        if file.body.text().is_some() && !spool.as_ref().is_some_and(Spool::is_new) {
+            lock(&shared.pending).spool = spool;
+            return Ok(Vec::new());
+        }
+        let _turn = shared.file.writes();
+        let outcome = self.store_in_turn(file, spool.as_mut(), source);
+        if file.body.text().is_some() {
+            lock(&shared.pending).spool = spool;
+        }
+        outcome
+    }
+
+    fn store_in_turn(&self, file: &OpenFile, spool: Option<&mut Spool>, source: Source) -> Result<Vec<Cached>, Errno> {
+        let shared = &file.shared;
+        let cached = self.coherence.overlapping(shared.file.id(), &file.extent, Some(file.inode));
+        if source == Source::Direct && !cached.is_empty() {
+            return Ok(cached);
+        }
+        self.catalog.revalidate(&file.tree.description, &shared.file, &file.validity)?;
+        let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
+        match (file.body.text(), spool) {
+            (Some(text), Some(spool)) => {
+                if let Err(fault) = spool.commit(text, &file.body.view, bytes_of(shared), &store) {
+                    log::debug!("{}: {}", self.catalog.path_of(&file.tree.description.origin).display(), fault);
+                    return Err(fault.errno());
+                }
+                self.note_write(file, 0..file.body.view.len())?;
+            }
+            _ => file.body.flush(&shared.pending, bytes_of(shared), &store)?,
+        }
+        Ok(Vec::new())
+    }
+
+    /// Gives up text that was never complete, as the last to write it closes it.
+    pub(super) fn give_up_text(&self, file: &OpenFile) {
+        if !file.access.write || !self.inodes.is_last_writer(file.inode) {
+            return;
+        }
+        let Some(text) = file.body.text() else { return };
+        let Some(mut spool) = lock(&file.shared.pending).spool.take().filter(Spool::is_new) else { return };
+        let _turn = file.shared.file.writes();
+        let store = |at: u64, data: &[u8]| store_bytes(&file.shared, at, data);
+        let outcome = match self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity) {
+            Ok(()) => spool.commit(text, &file.body.view, bytes_of(&file.shared), &store),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(fault) = outcome {
+            log::warn!(
+                "{}: a text that was written is given up, the array is as it was: {fault}",
+                self.catalog.path_of(&file.tree.description.origin).display()
+            );
+        }
     }
 
     /// Makes at least the view's bytes durable, and does not write the rest of the file for it.
@@ -198,7 +283,11 @@ impl Fs {
             sticky_error(file)?;
             return synced;
         }
-        let synced = store::sync(&file.files, &file.view, 0..file.view.len(), file.extent.clone());
+        if file.access.write && !file.body.is_plain() {
+            self.store_pending(file, Source::Insistent)?;
+        }
+        let view = &file.body.view;
+        let synced = store::sync(&file.files, view, 0..view.len(), file.extent.clone());
         sticky_error(file)?;
         synced
     }
@@ -240,7 +329,7 @@ impl Fs {
         let handle = self.handles.get(handle)?;
         let len = match &*handle {
             Handle::Text(text) => text.len() as u64,
-            Handle::File(file) => file.view.len(),
+            Handle::File(file) => file.body.len(),
             Handle::Folder(_) => return Err(Errno::INVAL),
         };
         if offset >= len {
@@ -248,7 +337,8 @@ impl Fs {
         }
         if let Handle::File(file) = &*handle
             && file.files.one().is_some()
-            && let Some((_, bytes)) = file.view.contiguous(0..len)
+            && file.body.is_plain()
+            && let Some((_, bytes)) = file.body.view.contiguous(0..len)
         {
             let at = bytes.start + offset;
             // A descriptor of its own would be cleaner, but no read of ours uses the position.
@@ -274,7 +364,7 @@ impl Fs {
         if mode & !KEEP_SIZE != 0 {
             return Err(Errno::OPNOTSUPP);
         }
-        if offset.saturating_add(len) > file.view.len() { Err(Errno::FBIG) } else { Ok(()) }
+        if offset.saturating_add(len) > file.body.len() { Err(Errno::FBIG) } else { Ok(()) }
     }
 
     /// Copies bytes from one file to another without a detour through the program.
@@ -310,39 +400,51 @@ fn write_from(file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Resu
     let mut end = lock(&file.shared.written_end);
     if end.is_none() {
         drop(end);
-        return put(&file.shared, &file.view, offset, data);
+        return put(&file.shared, offset, data);
     }
     let end = end.get_or_insert(0);
     if source != Source::PageCache {
-        fill_until(end, &file.shared, &file.view, offset)?;
+        fill_until(end, &file.shared, offset)?;
     }
-    let written = put(&file.shared, &file.view, offset, data)?;
+    let written = put(&file.shared, offset, data)?;
     *end = (*end).max(offset + written as u64);
     Ok(written)
 }
 
-/// Writes bytes of a view, and keeps the checksum true that the file may hold of them.
-fn put(shared: &Shared, view: &View, offset: u64, data: &[u8]) -> Result<usize, Errno> {
+/// Where the bytes of an open file's array are.
+fn bytes_of(shared: &Shared) -> Bytes<'_> {
+    Bytes { files: &shared.files, fill: &shared.tree.description.array.fill }
+}
+
+/// Writes bytes of a file.
+fn put(shared: &Shared, offset: u64, data: &[u8]) -> Result<usize, Errno> {
+    let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
+    shared.body.write(&shared.pending, bytes_of(shared), offset, data, &store)
+}
+
+/// Writes stored bytes, and keeps the checksum true that the file may hold of them.
+fn store_bytes(shared: &Shared, at: u64, data: &[u8]) -> Result<usize, Errno> {
+    let view = &shared.body.view;
     match &shared.tree.description.array.checksum {
         Some(Checksum { covers, fields }) => {
-            store::write_summed(&shared.files, view, offset, data, store::Sum { covers, fields })
+            store::write_summed(&shared.files, view, at, data, store::Sum { covers, fields })
         }
-        None => store::write(&shared.files, view, offset, data),
+        None => store::write(&shared.files, view, at, data),
     }
 }
 
 /// An extension beyond the written end fills the gap with zeros.
-fn fill_gap(shared: &Shared, view: &View, until: u64) -> Result<(), Errno> {
+fn fill_gap(shared: &Shared, until: u64) -> Result<(), Errno> {
     match lock(&shared.written_end).as_mut() {
-        Some(end) => fill_until(end, shared, view, until),
+        Some(end) => fill_until(end, shared, until),
         None => Ok(()),
     }
 }
 
-fn fill_until(end: &mut u64, shared: &Shared, view: &View, until: u64) -> Result<(), Errno> {
+fn fill_until(end: &mut u64, shared: &Shared, until: u64) -> Result<(), Errno> {
     while *end < until {
         let len = (until - *end).min(ZEROS.len() as u64) as usize;
-        *end += put(shared, view, *end, &ZEROS[..len])? as u64;
+        *end += put(shared, *end, &ZEROS[..len])? as u64;
     }
     Ok(())
 }

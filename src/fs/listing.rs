@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::facts::Fact;
 use super::handles::Handle;
+use super::lookup::is_number;
 use super::nodes::SPECIAL;
 use super::{Folder, Fs, Kind, Leaf, Node, Place, ROOT, Special, Step, Tree, Views};
 use crate::catalog::{Item, Listing, Problem};
@@ -114,6 +115,10 @@ impl Fs {
                     names
                         .extend(shown.iter().filter(|(.., shown)| *shown).map(|&(name, place, _)| beside(name, place)));
                     names.push(below("T", Step::Transpose));
+                    if is_number(&tree) {
+                        names.push(beside("as", Place::As));
+                        names.push(below("value", Step::Value));
+                    }
                     names.extend((!tree.dtype.part_names().is_empty()).then(|| beside("field", Place::Fields)));
                 }
                 names.extend(Fact::ALL.iter().map(|fact| (fact.name().to_owned(), Kind::File, UNKNOWN)));
@@ -136,7 +141,7 @@ impl Fs {
                 let names = fields.map(|field| below(&name::escape(field.as_bytes()), Step::Field(field.into())));
                 Names::Fixed(names.collect())
             }
-            Place::Range | Place::Slice => Names::Fixed(Vec::new()),
+            Place::Range | Place::Slice | Place::As => Names::Fixed(Vec::new()),
             Place::Row | Place::Col | Place::Axis(_) | Place::Named(_) => {
                 let axis = place.axis().unwrap_or(0);
                 let length = tree.selection.shape().get(axis).copied().unwrap_or(0);

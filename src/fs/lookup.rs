@@ -7,9 +7,10 @@ use rustix::io::Errno;
 
 use super::facts::Fact;
 use super::nodes::SPECIAL;
-use super::{Attr, Folder, Fs, Leaf, Node, Place, Special, Step, Views, count, error_text};
+use super::{Attr, Folder, Fs, Leaf, Node, Place, Special, Step, Tree, Views, count, error_text};
 use crate::catalog::Problem;
-use crate::form;
+use crate::convert::Element;
+use crate::form::{self, Form};
 use crate::name;
 
 /// What a name in a folder of views is.
@@ -76,6 +77,8 @@ impl Fs {
         let child = match place {
             Place::Top => match name {
                 "T" => Child::Below(Step::Transpose),
+                "as" if is_number(&tree) => Child::Beside(Place::As),
+                "value" if is_number(&tree) => Child::Below(Step::Value),
                 "field" if !tree.dtype.part_names().is_empty() => Child::Beside(Place::Fields),
                 "axis" if tree.selection.ndim() >= 1 => Child::Beside(Place::Axes),
                 "row" if tree.selection.ndim() >= 1 => Child::Beside(Place::Row),
@@ -84,8 +87,10 @@ impl Fs {
                 "slice" => Child::Beside(Place::Slice),
                 _ => match Fact::named(name) {
                     Some(fact) => Child::Leaf(Leaf::Fact(fact)),
-                    None if split_form(name)? == "data" => Child::Leaf(Leaf::Data),
-                    None => return Err(Errno::NOENT),
+                    None => match split_form(name) {
+                        ("data", form) => Child::Leaf(formed(Leaf::Data, form)),
+                        _ => return Err(Errno::NOENT),
+                    },
                 },
             },
             Place::Axes => {
@@ -102,17 +107,21 @@ impl Fs {
             Place::Row | Place::Col | Place::Axis(_) | Place::Named(_) => {
                 let axis = place.axis().ok_or(Errno::NOENT)?;
                 let &length = tree.selection.shape().get(axis).ok_or(Errno::NOENT)?;
-                let pick = name::pick(split_form(name)?, length).ok_or(Errno::NOENT)?;
-                Child::Leaf(tree.on_axis(axis, pick))
+                let (name, form) = split_form(name);
+                let pick = name::pick(name, length).ok_or(Errno::NOENT)?;
+                Child::Leaf(formed(tree.on_axis(axis, pick), form))
             }
             Place::Range => {
-                let pick = name::pick(split_form(name)?, tree.selection.count()).ok_or(Errno::NOENT)?;
-                Child::Leaf(tree.raveled(pick))
+                let (name, form) = split_form(name);
+                let pick = name::pick(name, tree.selection.count()).ok_or(Errno::NOENT)?;
+                Child::Leaf(formed(tree.raveled(pick), form))
             }
             Place::Slice => {
-                let picks = name::expression(split_form(name)?, tree.selection.shape()).ok_or(Errno::NOENT)?;
-                Child::Leaf(tree.slice(&picks))
+                let (name, form) = split_form(name);
+                let picks = name::expression(name, tree.selection.shape()).ok_or(Errno::NOENT)?;
+                Child::Leaf(formed(tree.slice(&picks), form))
             }
+            Place::As => Child::Below(Step::As(Element::parse(name).ok_or(Errno::NOENT)?)),
             Place::Fields => {
                 let real = name::unescape(name).ok_or(Errno::NOENT)?;
                 let real = std::str::from_utf8(&real).map_err(|_| Errno::NOENT)?;
@@ -134,7 +143,7 @@ impl Fs {
             }
             Child::Leaf(leaf) => {
                 let (tree, leaf) = self.canonical(tree, leaf)?;
-                let mut attr = self.attr_of_leaf(0, &tree, &leaf, &described.stat);
+                let mut attr = self.attr_of_leaf(0, &tree, &leaf, &described.stat)?;
                 attr.inode = self.nodes.leaf(&tree, &leaf);
                 Ok(attr)
             }
@@ -158,8 +167,20 @@ impl Fs {
     }
 }
 
-/// A slice's name without the suffix of its form.
-fn split_form(name: &str) -> Result<&str, Errno> {
+/// A slice's name without the suffix of its form, and the form.
+fn split_form(name: &str) -> (&str, Option<Form>) {
     let (bare, suffix) = name::split_form(name, form::SUFFIXES);
-    form::of_suffix(suffix).map(|_| bare).ok_or(Errno::NOENT)
+    (bare, suffix.and_then(Form::of_suffix))
+}
+
+fn formed(leaf: Leaf, form: Option<Form>) -> Leaf {
+    match form {
+        Some(form) => Leaf::Formed(form, Box::new(leaf)),
+        None => leaf,
+    }
+}
+
+/// Whether the elements are numbers, so that they can be converted.
+pub(super) fn is_number(tree: &Tree) -> bool {
+    Element::of(&tree.dtype, tree.element).is_some()
 }

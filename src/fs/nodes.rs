@@ -77,6 +77,8 @@ pub(super) enum Place {
     Slice,
     /// `field`: a folder for each part of an element.
     Fields,
+    /// `as`: a folder for each type to which elements can be converted.
+    As,
     /// `axis/NAME`: the same as `axis/K`, under the axis's name.
     Named(usize),
     /// `row`: a file for each index of the first axis.
@@ -98,13 +100,14 @@ impl Place {
             Place::Fields => 4,
             Place::Row => 5,
             Place::Col => 6,
-            Place::Axis(axis) => 7 + axis as u64,
-            Place::Named(axis) => 7 + (MAX_NDIM + axis) as u64,
+            Place::As => 7,
+            Place::Axis(axis) => 8 + axis as u64,
+            Place::Named(axis) => 8 + (MAX_NDIM + axis) as u64,
         }
     }
 
     /// How many folders a tree has at most.
-    const COUNT: u64 = 7 + 2 * MAX_NDIM as u64;
+    const COUNT: u64 = 8 + 2 * MAX_NDIM as u64;
 
     fn of_number(number: u64) -> Option<Place> {
         match number {
@@ -115,7 +118,8 @@ impl Place {
             4 => Some(Place::Fields),
             5 => Some(Place::Row),
             6 => Some(Place::Col),
-            _ => match number as usize - 7 {
+            7 => Some(Place::As),
+            _ => match number as usize - 8 {
                 axis if axis < MAX_NDIM => Some(Place::Axis(axis)),
                 axis => (number < Place::COUNT).then(|| Place::Named(axis - MAX_NDIM)),
             },
@@ -128,7 +132,7 @@ impl Place {
             Place::Row => Some(0),
             Place::Col => Some(1),
             Place::Axis(axis) | Place::Named(axis) => Some(axis),
-            Place::Top | Place::Axes | Place::Range | Place::Slice | Place::Fields => None,
+            Place::Top | Place::Axes | Place::Range | Place::Slice | Place::Fields | Place::As => None,
         }
     }
 }
@@ -277,6 +281,12 @@ impl Inner {
     }
 }
 
+/// How the elements of a tree are shown, for digests.
+fn shown(tree: &Tree) -> impl Hash {
+    let is_value = tree.steps.contains(&Step::Value);
+    (&tree.dtype, tree.element, is_value)
+}
+
 impl Nodes {
     fn digest(&self, what: &impl Hash) -> Digest {
         self.hashers.each_ref().map(|state| state.hash_one(what))
@@ -368,7 +378,7 @@ impl Nodes {
     fn key_of_tree(&self, tree: &Tree) -> Digest {
         let description = &tree.description;
         let array = (&description.origin, description.id, self.digest_of_array(description));
-        self.digest(&("tree", array, &tree.selection, &tree.dtype))
+        self.digest(&("tree", array, &tree.selection, shown(tree)))
     }
 
     /// Takes a reference to a tree, and gives the first of its numbers.
@@ -382,12 +392,13 @@ impl Nodes {
         if let Some(offset) = tree.number(leaf) {
             return self.tree(tree) + offset;
         }
-        let key = match leaf {
+        let (form, base) = leaf.split();
+        let key = match base {
             // A slice is its selection of the array, whichever tree it was named in; a range is counted in its tree.
             Leaf::Slice(selection) => {
                 let description = &tree.description;
                 let array = (&description.origin, description.id, self.digest_of_array(description));
-                self.digest(&("slice", array, selection, &tree.dtype))
+                self.digest(&("slice", array, selection, shown(tree), form))
             }
             _ => self.digest(&("leaf", self.key_of_tree(tree), leaf)),
         };

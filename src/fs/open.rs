@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 
+use super::body::{Body, Pending};
 use super::facts;
 use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
-use crate::runs::View;
 use crate::store::{File, Files, Stream, lock};
 
 /// What a file is opened for.
@@ -51,7 +51,8 @@ pub enum Path {
 pub(super) struct OpenFile {
     pub(super) inode: u64,
     pub(super) tree: Arc<Tree>,
-    pub(super) view: View,
+    /// What it shows.
+    pub(super) body: Arc<Body>,
     /// Where its bytes lie.
     pub(super) files: Files,
     /// The bytes of the file among which the view lies.
@@ -74,6 +75,10 @@ pub(super) struct OpenFile {
 pub(super) struct Shared {
     /// After a truncation: how far the file was truncated and written again since, in bytes.
     pub(super) written_end: Mutex<Option<u64>>,
+    /// What was written and is not stored yet.
+    pub(super) pending: Mutex<Pending>,
+    /// What the inode shows.
+    pub(super) body: Arc<Body>,
     /// The tree in which the view lies.
     pub(super) tree: Arc<Tree>,
     /// The array file: the one that is described.
@@ -104,14 +109,16 @@ impl Inodes {
         inode: u64,
         write: bool,
         tree: &Arc<Tree>,
+        body: &Arc<Body>,
         file: &Arc<File>,
         whole: impl FnOnce() -> bool,
     ) -> Arc<Shared> {
         let mut open = lock(&self.open);
         let state = open.entry(inode).or_insert_with(|| {
             let files = tree.description.files(file);
-            let (tree, file) = (tree.clone(), file.clone());
-            let shared = Shared { written_end: Mutex::new(None), tree, file, files, whole: whole() };
+            let (tree, body, file) = (tree.clone(), body.clone(), file.clone());
+            let (written_end, pending) = (Mutex::new(None), Mutex::default());
+            let shared = Shared { written_end, pending, body, tree, file, files, whole: whole() };
             OpenInode { handles: 0, writers: 0, shared: Arc::new(shared) }
         });
         state.handles += 1;
@@ -126,6 +133,9 @@ impl Inodes {
         state.handles -= 1;
         state.writers -= usize::from(write);
         let end = if write && state.writers == 0 { lock(&state.shared.written_end).take() } else { None };
+        if write && state.writers == 0 {
+            *lock(&state.shared.pending) = Pending::default();
+        }
         if state.handles == 0 {
             open.remove(&inode);
         }
@@ -135,6 +145,11 @@ impl Inodes {
     /// The state of an inode that somebody has open for writing.
     pub(super) fn written(&self, inode: u64) -> Option<Arc<Shared>> {
         lock(&self.open).get(&inode).filter(|state| state.writers > 0).map(|state| state.shared.clone())
+    }
+
+    /// Whether an inode is open for writing once.
+    pub(super) fn is_last_writer(&self, inode: u64) -> bool {
+        lock(&self.open).get(&inode).is_some_and(|state| state.writers == 1)
     }
 
     /// The tree of an open inode.
@@ -198,7 +213,8 @@ impl Fs {
         if locked {
             described.file.take_lock(access.write)?;
         }
-        let view = tree.view(leaf);
+        let body = Arc::new(tree.body(leaf)?);
+        let view = &body.view;
         let mut runs = view.runs(0..view.len());
         let extent = match (runs.next(), runs.next(), tree.description.array.grid.single()) {
             (Some(run), None, Some(_)) => run.reach(),
@@ -209,9 +225,13 @@ impl Fs {
             let len = view.len();
             let regular = crate::catalog::is_regular(&described.stat);
             let alone = matches!(tree.description.array.files, crate::format::Files::Itself);
-            regular && alone && described.stat.st_size as u64 == len && view.contiguous(0..len) == Some((0, 0..len))
+            body.is_plain()
+                && regular
+                && alone
+                && described.stat.st_size as u64 == len
+                && view.contiguous(0..len) == Some((0, 0..len))
         };
-        let shared = self.inodes.enter(inode, access.write, &tree, &described.file, whole);
+        let shared = self.inodes.enter(inode, access.write, &tree, &body, &described.file, whole);
         let path = match self.settings.cache {
             Cache::Pages if shared.whole => Path::Whole,
             Cache::Pages if !access.write => Path::Cached,
@@ -222,7 +242,7 @@ impl Fs {
         let file = OpenFile {
             inode,
             tree,
-            view,
+            body: shared.body.clone(),
             files,
             extent,
             access,
@@ -249,6 +269,7 @@ impl Fs {
     pub fn release(&self, handle: u64) {
         let Some(handle) = self.handles.remove(handle) else { return };
         let Handle::File(file) = &*handle else { return };
+        self.give_up_text(file);
         if file.unflushed.load(Ordering::Acquire)
             && let Err(error) = file.shared.file.touch()
         {
@@ -258,13 +279,13 @@ impl Fs {
             file.shared.file.give_up_lock(file.access.write);
         }
         if let Some(end) = self.inodes.leave(file.inode, file.access.write)
-            && end < file.view.len()
+            && end < file.body.len()
         {
             count(&self.counters.short_overwrites, 1);
             log::warn!(
                 "{}: a slice of {} bytes was truncated and only {end} bytes written; the rest is as it was",
                 self.catalog.path_of(&file.tree.description.origin).display(),
-                file.view.len(),
+                file.body.len(),
             );
         }
     }

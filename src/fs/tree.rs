@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::body::{Body, Elements};
 use super::facts::Fact;
 use crate::catalog::Description;
+use crate::convert::{Conversion, Element};
 use crate::dtype::DType;
-use crate::layout::{Pick, Selection, Span};
+use crate::form::{Face, Form, Slice};
+use crate::format::{Files, physical};
+use crate::layout::{Layout, Pick, Selection, Span};
 use crate::runs::View;
 
 /// A step down from the array's folder to a folder with the same tree below it again.
@@ -17,6 +21,10 @@ pub(super) enum Step {
     Transpose,
     /// `field/NAME`: a part of every element.
     Field(Box<str>),
+    /// `as/DTYPE`: every element converted.
+    As(Element),
+    /// `value`: what the elements stand for, by the scale, the offset and the missing values of the format.
+    Value,
 }
 
 /// A file in a tree of views, in canonical form: two names that mean the same are the same `Leaf`.
@@ -32,6 +40,18 @@ pub(super) enum Leaf {
     Range(Span),
     /// A fact about the array.
     Fact(Fact),
+    /// One of the above in a form, which is not itself one of these or a fact.
+    Formed(Form, Box<Leaf>),
+}
+
+impl Leaf {
+    /// The leaf whose elements it shows, and the form.
+    pub(super) fn split(&self) -> (Option<Form>, &Leaf) {
+        match self {
+            Leaf::Formed(form, leaf) => (Some(*form), leaf),
+            leaf => (None, leaf),
+        }
+    }
 }
 
 /// The axis files of a tree get consecutive numbers only up to so many; an array with more (its elements must be of
@@ -47,8 +67,12 @@ pub(super) struct Tree {
     pub(super) steps: Vec<Step>,
     /// The view.
     pub(super) selection: Selection,
-    /// Type of its elements.
+    /// Type of its elements, as they are shown.
     pub(super) dtype: DType,
+    /// What an element is where `dtype` says only how many bytes it takes.
+    pub(super) element: Option<&'static str>,
+    /// How they come from the stored ones.
+    pub(super) conversion: Option<Conversion>,
     /// The names of its axes; empty where there is none.
     pub(super) dims: Vec<String>,
     /// Number of the first file of each axis; empty where they are not numbered.
@@ -67,6 +91,8 @@ impl Tree {
         let mut dtype = array.dtype.clone();
         let mut dims = array.dims.clone();
         dims.resize(selection.ndim(), String::new());
+        let mut element = array.element;
+        let mut conversion: Option<Conversion> = None;
         let mut canonical: Vec<Step> = Vec::new();
         let mut last = None;
         for step in steps {
@@ -76,12 +102,32 @@ impl Tree {
                     selection = selection.transpose();
                     dims.reverse();
                 }
+                Step::As(wanted) => {
+                    if steps.iter().filter(|step| matches!(step, Step::As(_))).count() > 1 {
+                        return Err(Errno::LOOP);
+                    }
+                    conversion = Some(match conversion {
+                        Some(before) => Conversion { to: *wanted, ..before },
+                        None => Conversion::new(Element::of(&dtype, element).ok_or(Errno::NOENT)?, *wanted),
+                    });
+                }
+                Step::Value if conversion.is_some() => return Err(Errno::NOENT),
+                Step::Value => {
+                    let stored = Element::of(&dtype, element).ok_or(Errno::NOENT)?;
+                    let mut fields = canonical.iter().filter_map(|step| match step {
+                        Step::Field(name) => Some(&**name),
+                        _ => None,
+                    });
+                    let values = physical::values(array, fields.next(), stored).ok_or(Errno::NOENT)?;
+                    conversion = Some(values);
+                }
+                Step::Field(_) if conversion.is_some() => return Err(Errno::NOENT),
                 Step::Field(name) => {
                     let part = dtype.part(name).ok_or(Errno::NOENT)?;
                     selection = selection
                         .part(part.offset, &part.shape, part.dtype.itemsize())
                         .map_err(|_| Errno::NAMETOOLONG)?;
-                    dtype = part.dtype;
+                    (dtype, element) = (part.dtype, None);
                     dims.resize(selection.ndim(), String::new());
                 }
             }
@@ -90,6 +136,14 @@ impl Tree {
                 canonical.push(step.clone());
             }
             last = Some(step);
+        }
+        if conversion.as_ref().is_some_and(Conversion::is_identity) {
+            // The same files as without it.
+            conversion = None;
+            canonical.retain(|step| !matches!(step, Step::As(_) | Step::Value));
+        }
+        if let Some(conversion) = &conversion {
+            (dtype, element) = conversion.to.dtype();
         }
         let mut next = Fact::ALL.len() as u64 + 1;
         let mut axes = Vec::with_capacity(selection.ndim());
@@ -101,7 +155,7 @@ impl Tree {
             axes.clear();
             next = Fact::ALL.len() as u64 + 1;
         }
-        Ok(Tree { description, steps: canonical, selection, dtype, dims, axes, files: next })
+        Ok(Tree { description, steps: canonical, selection, dtype, element, conversion, dims, axes, files: next })
     }
 
     /// Number of files with a number of their own.
@@ -115,7 +169,7 @@ impl Tree {
             Leaf::Data => Some(0),
             Leaf::Fact(fact) => Some(1 + *fact as u64),
             Leaf::Axis(axis, index) => Some(self.axes.get(*axis)? + index),
-            Leaf::Slice(_) | Leaf::Range(_) => None,
+            Leaf::Slice(_) | Leaf::Range(_) | Leaf::Formed(..) => None,
         }
     }
 
@@ -177,20 +231,21 @@ impl Tree {
         match leaf {
             Leaf::Axis(axis, index) => self.selection.index(*axis, *index),
             Leaf::Slice(selection) => selection.clone(),
+            Leaf::Formed(_, leaf) => self.selection_of(leaf),
             Leaf::Data | Leaf::Range(_) | Leaf::Fact(_) => self.selection.clone(),
         }
     }
 
     /// Shape of a leaf, in elements.
     pub(super) fn shape_of(&self, leaf: &Leaf) -> Vec<u64> {
-        match leaf {
+        match leaf.split().1 {
             Leaf::Range(span) => vec![span.len],
-            _ => self.selection_of(leaf).shape().to_vec(),
+            leaf => self.selection_of(leaf).shape().to_vec(),
         }
     }
 
-    /// The bytes of a leaf.
-    pub(super) fn view(&self, leaf: &Leaf) -> View {
+    /// The stored elements of a leaf, in C order.
+    fn view(&self, leaf: &Leaf) -> View {
         let grid = &self.description.array.grid;
         match leaf {
             Leaf::Range(span) => View::range(grid, &self.selection, *span),
@@ -198,18 +253,87 @@ impl Tree {
         }
     }
 
-    /// Length of a leaf in bytes.
-    pub(super) fn len_of(&self, leaf: &Leaf) -> u64 {
-        match leaf {
-            Leaf::Data => self.selection.count() * self.selection.itemsize(),
+    /// Where a leaf's elements lie, if they lie in one piece and at one distance along each axis.
+    pub(super) fn layout_of(&self, leaf: &Leaf) -> Option<Layout> {
+        let leaf = leaf.split().1;
+        let whole = self.description.array.grid.single()?;
+        let placed = self.selection_of(leaf).place(whole);
+        let Leaf::Range(span) = leaf else { return Some(placed) };
+        // A range of a packed array is strided as well.
+        if !placed.is_c_contiguous() {
+            return None;
+        }
+        let offset = placed.offset + span.start * placed.itemsize;
+        let strides = vec![placed.itemsize as i64 * span.step];
+        Some(Layout { offset, shape: vec![span.len], strides, itemsize: placed.itemsize })
+    }
+
+    /// Calls `see` with a leaf as forms see it.
+    pub(super) fn with_slice<R>(&self, leaf: &Leaf, see: impl FnOnce(&Slice<'_>) -> R) -> R {
+        let layout = self.layout_of(leaf);
+        let is_fortran = layout.as_ref().is_some_and(|layout| layout.is_f_contiguous() && !layout.is_c_contiguous());
+        let is_stored = self.conversion.is_none() && matches!(self.description.array.files, Files::Itself);
+        see(&Slice {
+            file: layout.as_ref().filter(|_| is_stored).map(|layout| (&*self.description.path, layout)),
+            dtype: &self.dtype,
+            element: self.element,
+            shape: &self.shape_of(leaf),
+            is_fortran,
+            attributes: &self.description.array.attributes,
+        })
+    }
+
+    /// What a leaf looks like in a form; nothing if the form does not fit.
+    pub(super) fn face(&self, form: Form, leaf: &Leaf) -> Option<Face> {
+        self.with_slice(leaf, |slice| form.face(slice))
+    }
+
+    /// The content of a leaf.
+    ///
+    /// # Errors
+    /// ENOENT where its form does not fit.
+    pub(super) fn body(&self, leaf: &Leaf) -> Result<Body, Errno> {
+        let (form, base) = leaf.split();
+        let face = match form {
+            Some(form) => Some(self.face(form, base).ok_or(Errno::NOENT)?),
+            None => None,
+        };
+        let mut conversion = self.conversion.clone();
+        let mut view = None;
+        if let Some(Face::Document(_)) = &face {
+            let none = Span { start: 0, step: 1, len: 0 };
+            view = Some(View::range(&self.description.array.grid, &self.selection, none));
+        }
+        if let Some(Face::Binary(binary)) = &face {
+            if binary.is_transposed || !binary.reversed.is_empty() {
+                view = Some(View::new(&self.description.array.grid, &arranged(self.selection_of(base), binary)));
+            }
+            if binary.big.is_some() || binary.flip {
+                let number = Element::of(&self.dtype, self.element).ok_or(Errno::NOENT)?;
+                let mut changed = conversion.unwrap_or_else(|| Conversion::new(number, number));
+                let to = Element { big: binary.big.unwrap_or(number.big), ..changed.to };
+                changed.to = Element { big: to.big && to.code.size() > 1, ..to };
+                changed.flip = binary.flip;
+                conversion = Some(changed).filter(|conversion| !conversion.is_identity());
+            }
+        }
+        let elements = Elements { conversion, stored: self.selection.itemsize(), shown: self.dtype.itemsize() };
+        Ok(Body::new(view.unwrap_or_else(|| self.view(base)), face, elements))
+    }
+
+    /// Length of a leaf in bytes; nothing where its form does not fit.
+    pub(super) fn len_of(&self, leaf: &Leaf) -> Option<u64> {
+        Some(match leaf {
+            Leaf::Data => self.selection.count() * self.dtype.itemsize(),
             Leaf::Axis(axis, _) => {
                 let others = self.selection.shape().iter().enumerate().filter(|(k, _)| k != axis);
-                others.map(|(_, &length)| length).product::<u64>() * self.selection.itemsize()
+                others.map(|(_, &length)| length).product::<u64>() * self.dtype.itemsize()
             }
-            Leaf::Slice(selection) => selection.count() * selection.itemsize(),
-            Leaf::Range(span) => span.len * self.selection.itemsize(),
+            Leaf::Slice(selection) => selection.count() * self.dtype.itemsize(),
+            Leaf::Range(span) => span.len * self.dtype.itemsize(),
             Leaf::Fact(_) => 0,
-        }
+            Leaf::Formed(..) => self.body(leaf).ok()?.len(),
+        })
     }
 
     /// The same file in the tree where it has its number: in two dimensions, `T/row/3` is `col/3`.
@@ -218,7 +342,21 @@ impl Tree {
             (Some((Step::Transpose, above)), Leaf::Axis(axis, index)) if self.selection.ndim() == 2 => {
                 Some((above, Leaf::Axis(1 - axis, *index)))
             }
+            (_, Leaf::Formed(form, leaf)) => {
+                let (steps, leaf) = self.untransposed(leaf)?;
+                Some((steps, Leaf::Formed(*form, Box::new(leaf))))
+            }
             _ => None,
         }
     }
+}
+
+/// The elements in the order that a form asks for.
+fn arranged(selection: Selection, binary: &crate::form::Binary) -> Selection {
+    let picks = selection.shape().iter().enumerate().map(|(axis, &len)| {
+        let is_reversed = binary.reversed.contains(&axis) && len > 1;
+        Pick::Span(if is_reversed { Span { start: len - 1, step: -1, len } } else { Span::all(len) })
+    });
+    let picked = selection.pick(&picks.collect::<Vec<Pick>>());
+    if binary.is_transposed { picked.transpose() } else { picked }
 }

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyWrite, Session, SessionACL};
+use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyEmpty, ReplyWrite, Session, SessionACL};
 
 use super::{Adapter, Result};
 use crate::fs::{Cached, Fs, Source, Written};
@@ -84,6 +84,8 @@ pub(super) enum Job {
     Drop(Vec<Cached>),
     /// Pages are dropped, and then the write is done that waits for it.
     Write(Vec<Cached>, Box<Write>, ReplyWrite),
+    /// Pages are dropped, and then the text is stored that was written through a handle.
+    Flush(Vec<Cached>, u64, ReplyEmpty),
     /// The kernel forgets a name in a folder.
     Forget(u64, Box<str>),
 }
@@ -95,6 +97,10 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
             Job::Write(cached, write, reply) => {
                 drop_pages(adapter, notifier, &cached);
                 write_again(adapter, notifier, &write, reply);
+            }
+            Job::Flush(cached, handle, reply) => {
+                drop_pages(adapter, notifier, &cached);
+                flush_again(adapter, notifier, handle, reply);
             }
             Job::Forget(folder, name) => {
                 // What it does not know any more need not be forgotten.
@@ -120,6 +126,35 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
             reply.written(written.count as u32);
         }
         Err(error) => reply.error(error),
+    }
+}
+
+impl Adapter {
+    /// Answers a flush, now or when the pages are dropped that are in its way.
+    pub(super) fn flushed(
+        &self,
+        outcome: std::result::Result<Vec<Cached>, fuser::Errno>,
+        handle: u64,
+        reply: ReplyEmpty,
+    ) {
+        match outcome {
+            Ok(cached) if cached.is_empty() => reply.ok(),
+            Ok(cached) => self.send(Job::Flush(cached, handle, reply)),
+            Err(error) => reply.error(error),
+        }
+    }
+}
+
+fn flush_again(adapter: &Adapter, notifier: &Notifier, handle: u64, reply: ReplyEmpty) {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
+        match adapter.call(|fs| fs.flush(handle, source)) {
+            Ok(cached) if !cached.is_empty() => drop_pages(adapter, notifier, &cached),
+            Ok(_) => return reply.ok(),
+            Err(error) => return reply.error(error),
+        }
     }
 }
 

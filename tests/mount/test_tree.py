@@ -31,12 +31,13 @@ def numbers(count):
 @pytest.mark.parametrize(
     "dtype, shape, more",
     [
-        ("<f8", (), set()),
-        ("<f8", (4,), {"row", "axis"}),
-        ("<f8", (4, 3), {"row", "axis", "col"}),
-        ("<f8", (4, 3, 2), {"row", "axis", "col"}),
-        ("<f8", (0, 3), {"row", "axis", "col"}),
-        ("<c8", (4,), {"row", "axis", "field"}),
+        ("<f8", (), {"as", "value"}),
+        ("<f8", (4,), {"row", "axis", "as", "value"}),
+        ("<f8", (4, 3), {"row", "axis", "col", "as", "value"}),
+        ("<f8", (4, 3, 2), {"row", "axis", "col", "as", "value"}),
+        ("<f8", (0, 3), {"row", "axis", "col", "as", "value"}),
+        ("<c8", (4,), {"row", "axis", "field", "as", "value"}),
+        ("S4", (4,), {"row", "axis"}),
         (RECORD, (4, 3), {"row", "axis", "col", "field"}),
         (RECORD, (), {"field"}),
     ],
@@ -45,7 +46,7 @@ def test_an_array_shows_what_its_rank_and_type_allow(source, rng, dtype, shape, 
     save_random(source / "a.npy", rng, dtype, shape)
     with mounted(source) as mnt:
         assert listed(mnt, "a") == PLAIN | more
-        for absent in {"row", "col", "axis", "field"} - more:
+        for absent in {"row", "col", "axis", "field", "as", "value"} - more:
             assert not (mnt / "a" / absent).exists(), absent
 
 
@@ -308,10 +309,9 @@ def test_programs_that_walk_the_tree_come_to_an_end(source, rng):
             str(mnt / "sub/deep/b/field/imag/data"),
         } <= files
         assert not [file for file in files if re.search("/(T|field/[^/]+)/(T|field|row)/", file)]
-        # 9 facts, info.json and data; the indices; T; a field and its T, and those below it.
-        assert len([file for file in files if file.startswith(f"{mnt.path}/sub/found/")]) == 11 + 3 + 3 + 10 + (
-            "info.json" in listed(mnt, "a/T")
-        )
+        # 9 facts, info.json and data, also below T and value; the indices in row and axis/0.
+        assert len([file for file in files if file.startswith(f"{mnt.path}/sub/found/")]) == 11 * 3 + 3 + 3
+        assert not [file for file in files if re.search("/(as|value)/.*/(T|as|value|field|row)/", file)]
         usage = run("du", "-a", mnt)
         assert (usage.returncode, usage.stderr) == (0, b"")
         matches = run("grep", "-r", "-l", "needle", mnt)

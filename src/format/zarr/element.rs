@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::fill::Small;
 use super::{Extension, damaged, plain, variable};
+use crate::convert::small::Small;
 use crate::dtype::{ByteOrder, DType, DTypeError, Field, Record};
 use crate::format::Refusal;
 

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use super::damaged;
 use super::element::{Code, Element, Foreign};
+use crate::convert::small::{Small, extended};
 use crate::dtype::literal::excerpt;
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
 use crate::format::Refusal;
@@ -217,110 +218,6 @@ fn float(value: &Value, size: usize) -> Option<u128> {
         8 => Some(number.to_bits().into()),
         16 => Some(extended(number)),
         _ => None,
-    }
-}
-
-/// The bits of x86's extended float: sign, 15 bits of exponent, 64 of mantissa with the leading 1 written out.
-fn extended(number: f64) -> u128 {
-    let bits = number.to_bits();
-    let (exponent, fraction) = (bits >> 52 & 0x7ff, bits & ((1 << 52) - 1));
-    let (exponent, mantissa) = match (exponent, fraction) {
-        (0, 0) => (0, 0),
-        (0, _) => {
-            let shift = fraction.leading_zeros();
-            (16383 - 1011 - u64::from(shift), fraction << shift)
-        }
-        (0x7ff, 0) => (0x7fff, 1 << 63),
-        (0x7ff, _) => (0x7fff, 3 << 62),
-        _ => (exponent + 16383 - 1023, 1 << 63 | fraction << 11),
-    };
-    let sign = if number.is_nan() { 0 } else { bits >> 63 };
-    u128::from(sign << 15 | exponent) << 64 | u128::from(mantissa)
-}
-
-/// A float of at most 16 bits: sign, exponent, mantissa, highest bit first.
-#[derive(Debug, PartialEq)]
-pub(super) struct Small {
-    is_signed: bool,
-    exponent_bits: u32,
-    mantissa_bits: u32,
-    bias: i32,
-    /// The largest finite number; nothing above it but infinity.
-    largest: u64,
-    infinity: Option<u64>,
-    nan: Option<u64>,
-    has_negative_zero: bool,
-}
-
-impl Small {
-    pub(super) const HALF: Small = Small::ieee(5, 10);
-    pub(super) const BFLOAT16: Small = Small::ieee(8, 7);
-
-    /// Powers of two, and nothing else.
-    pub(super) const EXPONENT: Small =
-        Small { is_signed: false, has_negative_zero: false, ..Small::finite(8, 0, 127, 0xfe, Some(0xff)) };
-
-    /// As IEEE 754 would have it: the highest exponent is for infinities and NaN.
-    pub(super) const fn ieee(exponent_bits: u32, mantissa_bits: u32) -> Small {
-        let infinity = ((1 << exponent_bits) - 1) << mantissa_bits;
-        let nan = Some(infinity | 1 << (mantissa_bits - 1));
-        let bias = (1 << (exponent_bits - 1)) - 1;
-        Small { infinity: Some(infinity), ..Small::finite(exponent_bits, mantissa_bits, bias, infinity - 1, nan) }
-    }
-
-    /// Without infinities.
-    pub(super) const fn finite(
-        exponent_bits: u32,
-        mantissa_bits: u32,
-        bias: i32,
-        largest: u64,
-        nan: Option<u64>,
-    ) -> Small {
-        let (is_signed, has_negative_zero) = (true, true);
-        Small { is_signed, exponent_bits, mantissa_bits, bias, largest, infinity: None, nan, has_negative_zero }
-    }
-
-    /// Without infinities, and with the one NaN where the negative zero would be.
-    pub(super) const fn unsigned_zero(exponent_bits: u32, mantissa_bits: u32, bias: i32) -> Small {
-        let nan = 1 << (exponent_bits + mantissa_bits);
-        let finite = Small::finite(exponent_bits, mantissa_bits, bias, nan - 1, Some(nan));
-        Small { has_negative_zero: false, ..finite }
-    }
-
-    /// Bytes that it takes.
-    pub(super) const fn size(&self) -> usize {
-        if self.exponent_bits + self.mantissa_bits < 8 {
-            1
-        } else if self.is_signed {
-            2
-        } else {
-            1
-        }
-    }
-
-    /// The bits of the nearest number, of two the even one; nothing if there is none.
-    pub(super) fn encode(&self, number: f64) -> Option<u64> {
-        if number.is_nan() {
-            return self.nan;
-        }
-        let magnitude = number.abs();
-        // The exponent of the numbers just above zero, which have no leading 1, is that of the least ones with it.
-        let least = 1 - self.bias;
-        let exponent = ((magnitude.to_bits() >> 52) as i32 - 1023).max(least);
-        let bits = if magnitude.is_infinite() {
-            self.infinity?
-        } else {
-            let scale = f64::from_bits(((1023 + self.mantissa_bits as i32 - exponent) as u64) << 52);
-            // A leading 1 in the units adds 1 to the exponent, and so does rounding up to the next power of two.
-            let units = (magnitude * scale).round_ties_even() as u64;
-            let bits = (((exponent - least) as u64) << self.mantissa_bits) + units;
-            if bits <= self.largest { bits } else { self.infinity? }
-        };
-        if !self.is_signed && number <= 0.0 {
-            return None;
-        }
-        let is_negative = number.is_sign_negative() && (bits != 0 || self.has_negative_zero);
-        Some(bits | u64::from(is_negative) << (self.exponent_bits + self.mantissa_bits))
     }
 }
 

@@ -87,9 +87,9 @@ fn an_empty_source_and_small_folders() {
     let facts = ["info.json", "dtype", "shape", "strides", "offset", "order", "format", "itemsize", "ndim", "size"];
     let with = |names: &[&'static str]| [&["data"], &facts[..], names].concat();
     check(&fs, "", &["a", "none", "line", "bad", ".afbfs"]);
-    check(&fs, "a", &with(&["row", "col", "axis", "range", "slice", "T"]));
-    check(&fs, "line", &with(&["row", "axis", "range", "slice", "T"]));
-    check(&fs, "none", &with(&["range", "slice", "T"]));
+    check(&fs, "a", &with(&["row", "col", "axis", "range", "slice", "T", "as", "value"]));
+    check(&fs, "line", &with(&["row", "axis", "range", "slice", "T", "as", "value"]));
+    check(&fs, "none", &with(&["range", "slice", "T", "as", "value"]));
     check(&fs, "bad", &["error"]);
     check(&fs, ".afbfs", &["arrays.json", "stats.json", "version"]);
     check(&fs, "a/axis", &["0", "1", "2"]);
@@ -101,6 +101,9 @@ fn an_empty_source_and_small_folders() {
     // Below `T` only this, so that walking the tree ends.
     check(&fs, "a/T", &with(&[]));
     check(&fs, "a/T/row", &[]);
+    check(&fs, "a/as", &[]);
+    check(&fs, "a/as/f4", &with(&[]));
+    check(&fs, "a/value", &with(&[]));
     let file = inode(&fs, "a/data");
     assert_eq!(fs.opendir(file), Err(Errno::NOTDIR));
 }

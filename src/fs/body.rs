@@ -1,0 +1,453 @@
+//! What a slice file shows: the stored bytes, or what a form and a conversion make of them.
+//!
+//! Where neither changes a byte, a request is handed to the store as it is. Otherwise the elements that it touches are gathered,
+//! converted and put together in a buffer of the thread: work and memory go with the request.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+
+use rustix::io::Errno;
+
+use super::changes::Context;
+use super::spool::Spool;
+use crate::convert::Conversion;
+use crate::form::{Binary, Face, Text};
+use crate::runs::View;
+use crate::store::{self, Files, Stream, lock};
+
+/// Stored bytes that are gathered at once for a conversion.
+const CHUNK: u64 = 128 << 10;
+
+/// Elements of which a part was written that are kept for their other parts, at most.
+const SPLIT: usize = 1024;
+
+thread_local! {
+    /// What is shown, and what was gathered for it.
+    static SHOWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+type Result<T> = std::result::Result<T, Errno>;
+
+/// The content of a slice file.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// The stored elements, in the order in which they are shown.
+    pub(super) view: View,
+    look: Look,
+}
+
+#[derive(Debug)]
+enum Look {
+    /// As they are stored.
+    Plain,
+    Binary(Box<Shown>),
+    Text(Box<Written>),
+}
+
+/// Elements behind a header, perhaps converted.
+#[derive(Debug)]
+struct Shown {
+    binary: Binary,
+    elements: Elements,
+}
+
+/// Elements as text.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) text: Text,
+    pub(super) elements: Elements,
+}
+
+/// How elements are converted, and their bytes.
+#[derive(Debug)]
+pub(super) struct Elements {
+    pub(super) conversion: Option<Conversion>,
+    pub(super) stored: u64,
+    pub(super) shown: u64,
+}
+
+/// Where the bytes of an array are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes<'a> {
+    pub(super) files: &'a Files,
+    pub(super) fill: &'a [u8],
+}
+
+/// What a part of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The header, from this byte on.
+    Head(usize),
+    /// Elements, from this byte of them on.
+    Elements(u64),
+    /// Zeros.
+    Zeros,
+}
+
+/// What was written to a file and is not stored yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// The header, if a part of it was written.
+    head: Vec<u8>,
+    /// Elements of which a part was written, with a mark for each byte that is there.
+    split: BTreeMap<u64, Vec<Option<u8>>>,
+    /// The text.
+    pub(super) spool: Option<Spool>,
+}
+
+impl Body {
+    pub(super) fn new(view: View, face: Option<Face>, elements: Elements) -> Body {
+        let look = match face {
+            None if elements.conversion.is_none() => Look::Plain,
+            None => Look::Binary(Box::new(Shown { binary: Binary::default(), elements })),
+            Some(Face::Binary(binary)) => Look::Binary(Box::new(Shown { binary, elements })),
+            Some(Face::Document(head)) => {
+                Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
+            }
+            Some(Face::Text(text)) => Look::Text(Box::new(Written { text, elements })),
+        };
+        Body { view, look }
+    }
+
+    /// Length of the file in bytes.
+    pub(super) fn len(&self) -> u64 {
+        match &self.look {
+            Look::Plain => self.view.len(),
+            Look::Binary(shown) => shown.end_of_elements(self.view.len()) + shown.binary.tail,
+            Look::Text(written) => written.text.len(),
+        }
+    }
+
+    /// Whether the file is the stored bytes and no others.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.look, Look::Plain)
+    }
+
+    /// The text, where the file is one.
+    pub(super) fn text(&self) -> Option<&Written> {
+        match &self.look {
+            Look::Text(written) => Some(written),
+            Look::Plain | Look::Binary(_) => None,
+        }
+    }
+
+    /// Hands the bytes of a window of the file to `sink`.
+    ///
+    /// # Errors
+    /// EIO for bytes that the array file does not have or the disk does not give.
+    pub(super) fn read<R>(
+        &self,
+        bytes: Bytes<'_>,
+        window: Range<u64>,
+        stream: &Stream,
+        sink: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        let shown = match &self.look {
+            Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, stream, sink),
+            Look::Text(written) => return self.read_text(written, bytes, &window, sink),
+            Look::Binary(shown) => shown,
+        };
+        let head = shown.binary.head.len() as u64;
+        if shown.elements.conversion.is_none()
+            && shown.binary.rows.is_none()
+            && window.start >= head
+            && window.end <= head + self.view.len()
+        {
+            let window = window.start - head..window.end - head;
+            return store::read(bytes.files, bytes.fill, &self.view, window, stream, sink);
+        }
+        SHOWN.with_borrow_mut(|buffer| {
+            let length = (window.end - window.start) as usize;
+            if buffer.len() < length {
+                buffer.resize(length, 0);
+            }
+            shown.parts(self.view.len(), &window, |part, place| {
+                let target = &mut buffer[place];
+                match part {
+                    Part::Head(at) => {
+                        target.copy_from_slice(&shown.binary.head[at..at + target.len()]);
+                        Ok(())
+                    }
+                    Part::Zeros => {
+                        target.fill(0);
+                        Ok(())
+                    }
+                    Part::Elements(at) => shown.elements.read(&self.view, bytes, at, target),
+                }
+            })?;
+            Ok(sink(&buffer[..length]))
+        })
+    }
+
+    fn read_text<R>(
+        &self,
+        written: &Written,
+        bytes: Bytes<'_>,
+        window: &Range<u64>,
+        sink: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        SHOWN.with_borrow_mut(|buffer| {
+            let text = &written.text;
+            buffer.clear();
+            let numbers = text.elements(window);
+            // What lies before the first of them, and after the last, is cut off again.
+            let (head, start) = if window.start < text.start_of(0) || text.count() == 0 {
+                (text.head(), 0)
+            } else {
+                (Vec::new(), text.start_of(numbers.start))
+            };
+            buffer.extend(head);
+            written.render(&self.view, bytes, numbers, buffer)?;
+            let cut = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX).min(buffer.len());
+            Ok(sink(&buffer[cut(window.start)..cut(window.end)]))
+        })
+    }
+
+    /// Writes into the file: `store` gets the bytes that are to be stored, and where in the view. What is refused changes nothing.
+    ///
+    /// # Errors
+    /// EINVAL for another header; ERANGE for a number that the stored type cannot hold; what `store` answers.
+    pub(super) fn write(
+        &self,
+        pending: &Mutex<Pending>,
+        bytes: Bytes<'_>,
+        offset: u64,
+        data: &[u8],
+        store: &dyn Fn(u64, &[u8]) -> Result<usize>,
+    ) -> Result<usize> {
+        let shown = match &self.look {
+            Look::Plain => return store(offset, data),
+            Look::Text(written) => {
+                let spool = &mut lock(pending).spool;
+                return spool.get_or_insert_with(Spool::patches).write(offset, data, written.text.room());
+            }
+            Look::Binary(shown) => shown,
+        };
+        let mut pending = lock(pending);
+        let (mut head, mut stretches) = (None, Vec::new());
+        let window = offset..offset + data.len() as u64;
+        shown.parts(self.view.len(), &window, |part, place| {
+            let data = &data[place];
+            match part {
+                Part::Head(at) => {
+                    let mut whole =
+                        if pending.head.is_empty() { shown.binary.head.clone() } else { pending.head.clone() };
+                    whole[at..at + data.len()].copy_from_slice(data);
+                    if at + data.len() == whole.len() {
+                        if !shown.binary.accepts(&whole) {
+                            return Err(Errno::INVAL);
+                        }
+                        whole.clear();
+                    }
+                    head = Some(whole);
+                }
+                Part::Elements(at) => stretches.push((at, data)),
+                // Between rows nobody reads; behind the last there is nothing else.
+                Part::Zeros if shown.binary.rows.is_some() || data.iter().all(|&byte| byte == 0) => {}
+                Part::Zeros => return Err(Errno::INVAL),
+            }
+            Ok(())
+        })?;
+        let written = match &shown.elements.conversion {
+            None => put_all(stretches, store),
+            Some(conversion) => {
+                let context = Context { elements: &shown.elements, view: &self.view, bytes, store };
+                let mut whole = Vec::new();
+                let mut split = pending.split.clone();
+                for (at, data) in stretches {
+                    shown.elements.split(at, data, &mut split, &mut whole);
+                }
+                context.put(conversion, whole)?;
+                while split.len() > SPLIT {
+                    let Some((number, parts)) = split.pop_first() else { break };
+                    context.complete(conversion, number, &parts)?;
+                }
+                pending.split = split;
+                Ok(data.len())
+            }
+        }?;
+        if let Some(head) = head {
+            pending.head = head;
+        }
+        Ok(if shown.elements.conversion.is_none() && written < data.len() { written } else { data.len() })
+    }
+
+    /// Stores what waits, as when the file is closed.
+    ///
+    /// # Errors
+    /// EINVAL where a part of another header was written; ERANGE as for [`Body::write`].
+    pub(super) fn flush(
+        &self,
+        pending: &Mutex<Pending>,
+        bytes: Bytes<'_>,
+        store: &dyn Fn(u64, &[u8]) -> Result<usize>,
+    ) -> Result<()> {
+        let Look::Binary(shown) = &self.look else { return Ok(()) };
+        let mut pending = lock(pending);
+        if let Some(conversion) = &shown.elements.conversion {
+            let context = Context { elements: &shown.elements, view: &self.view, bytes, store };
+            for (number, parts) in std::mem::take(&mut pending.split) {
+                context.complete(conversion, number, &parts)?;
+            }
+        }
+        let head = std::mem::take(&mut pending.head);
+        if head.is_empty() || shown.binary.accepts(&head) {
+            return Ok(());
+        }
+        pending.head = head;
+        Err(Errno::INVAL)
+    }
+}
+
+/// Stores stretches of elements one after the other, as far as it goes.
+fn put_all(stretches: Vec<(u64, &[u8])>, store: &dyn Fn(u64, &[u8]) -> Result<usize>) -> Result<usize> {
+    let mut done = 0;
+    for (at, data) in stretches {
+        match store(at, data) {
+            Ok(count) => {
+                done += count;
+                if count < data.len() {
+                    return Ok(done);
+                }
+            }
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => return Ok(done),
+        }
+    }
+    Ok(usize::MAX)
+}
+
+impl Shown {
+    fn end_of_elements(&self, stored: u64) -> u64 {
+        let bytes = stored / self.elements.stored.max(1) * self.elements.shown;
+        let padding = self.binary.rows.map_or(0, |(row, zeros)| bytes / row.max(1) * zeros);
+        self.binary.head.len() as u64 + bytes + padding
+    }
+
+    /// Calls `each` with the parts of a window and the bytes of the window that they are.
+    fn parts(
+        &self,
+        stored: u64,
+        window: &Range<u64>,
+        mut each: impl FnMut(Part, Range<usize>) -> Result<()>,
+    ) -> Result<()> {
+        let head = self.binary.head.len() as u64;
+        let end = self.end_of_elements(stored);
+        let mut at = window.start;
+        while at < window.end {
+            let (part, until) = if at < head {
+                (Part::Head(at as usize), head)
+            } else if at >= end {
+                (Part::Zeros, u64::MAX)
+            } else if let Some((row, zeros)) = self.binary.rows {
+                let (number, inside) = ((at - head) / (row + zeros), (at - head) % (row + zeros));
+                let start = head + number * (row + zeros);
+                match inside < row {
+                    true => (Part::Elements(number * row + inside), start + row),
+                    false => (Part::Zeros, start + row + zeros),
+                }
+            } else {
+                (Part::Elements(at - head), end)
+            };
+            let until = until.min(window.end);
+            each(part, (at - window.start) as usize..(until - window.start) as usize)?;
+            at = until;
+        }
+        Ok(())
+    }
+}
+
+impl Elements {
+    /// Reads shown bytes of the elements, from byte `at` of them on.
+    fn read(&self, view: &View, bytes: Bytes<'_>, at: u64, target: &mut [u8]) -> Result<()> {
+        if self.conversion.is_none() {
+            return store::gather(bytes.files, bytes.fill, view, at..at + target.len() as u64, target);
+        }
+        // An element that the window cuts is converted by itself.
+        let (mut number, skip) = (at / self.shown, (at % self.shown) as usize);
+        let mut target = target;
+        let size = self.shown as usize;
+        let mut one = [0; 64];
+        if skip > 0 {
+            let length = target.len().min(size - skip);
+            self.fetch(view, bytes, number..number + 1, &mut one[..size])?;
+            let (now, later) = target.split_at_mut(length);
+            now.copy_from_slice(&one[skip..skip + length]);
+            (target, number) = (later, number + 1);
+        }
+        let whole = target.len() / size;
+        let (now, rest) = target.split_at_mut(whole * size);
+        self.fetch(view, bytes, number..number + whole as u64, now)?;
+        if !rest.is_empty() {
+            number += whole as u64;
+            self.fetch(view, bytes, number..number + 1, &mut one[..size])?;
+            rest.copy_from_slice(&one[..rest.len()]);
+        }
+        Ok(())
+    }
+
+    /// The shown bytes of whole elements.
+    pub(super) fn fetch(&self, view: &View, bytes: Bytes<'_>, numbers: Range<u64>, target: &mut [u8]) -> Result<()> {
+        let Some(conversion) = &self.conversion else {
+            let window = numbers.start * self.stored..numbers.end * self.stored;
+            return store::gather(bytes.files, bytes.fill, view, window, target);
+        };
+        STORED.with_borrow_mut(|buffer| {
+            buffer.resize(buffer.len().max(CHUNK as usize), 0);
+            let most = CHUNK / self.stored.max(1);
+            let mut numbers = numbers;
+            for target in target.chunks_mut((most * self.shown) as usize) {
+                let count = target.len() as u64 / self.shown;
+                let window = numbers.start * self.stored..(numbers.start + count) * self.stored;
+                let stored = &mut buffer[..(count * self.stored) as usize];
+                store::gather(bytes.files, bytes.fill, view, window, stored)?;
+                conversion.read(stored, target);
+                numbers.start += count;
+            }
+            Ok(())
+        })
+    }
+
+    /// Sorts written bytes into whole elements and parts of others.
+    fn split(&self, at: u64, data: &[u8], split: &mut BTreeMap<u64, Vec<Option<u8>>>, whole: &mut Vec<(u64, Vec<u8>)>) {
+        let size = self.shown as usize;
+        let (mut number, skip) = (at / self.shown, (at % self.shown) as usize);
+        let mut data = data;
+        let mut part = |number: u64, start: usize, data: &[u8], whole: &mut Vec<(u64, Vec<u8>)>| {
+            let parts = split.entry(number).or_insert_with(|| vec![None; size]);
+            parts[start..].iter_mut().zip(data).for_each(|(part, &byte)| *part = Some(byte));
+            if let Some(element) = parts.iter().copied().collect::<Option<Vec<u8>>>() {
+                split.remove(&number);
+                whole.push((number, element));
+            }
+        };
+        if skip > 0 {
+            let (now, later) = data.split_at(data.len().min(size - skip));
+            part(number, skip, now, whole);
+            (data, number) = (later, number + 1);
+        }
+        let count = data.len() / size;
+        let (now, rest) = data.split_at(count * size);
+        if !rest.is_empty() {
+            part(number + count as u64, 0, rest, whole);
+        }
+        if count > 0 {
+            whole.push((number, now.to_vec()));
+            // What waited for them is overtaken.
+            split.retain(|waiting, _| !(number..number + count as u64).contains(waiting));
+        }
+    }
+}
+
+impl Written {
+    /// Appends the text of elements.
+    pub(super) fn render(&self, view: &View, bytes: Bytes<'_>, numbers: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        let mut elements = vec![0; ((numbers.end - numbers.start) * self.elements.shown) as usize];
+        self.elements.fetch(view, bytes, numbers.clone(), &mut elements)?;
+        self.text.render(numbers, &elements, out);
+        Ok(())
+    }
+}
