@@ -35,6 +35,7 @@ pub mod npy;
 pub mod npz;
 pub mod nrrd;
 pub mod parrec;
+pub mod pnm;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;
@@ -256,6 +257,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &nifti::Nifti,
     &npz::Npz,
     &nrrd::Nrrd,
+    &pnm::Pnm,
     &sac::Sac,
     &safetensors::Safetensors,
     &segy::Segy,

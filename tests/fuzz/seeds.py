@@ -396,6 +396,15 @@ def sus():
         yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
+def pnms():
+    yield "grey", b"P5 3 2\n# text\n255\n" + bytes(6)
+    yield "colour", b"P6\n3 2\n65535\n" + bytes(36)
+    yield "pam", b"P7\nWIDTH 3\nHEIGHT 2\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + bytes(24)
+    yield "floats", b"PF\n3 2\n-1.0\n" + bytes(72)
+    yield "alike", (b"Pf\n1 1\n1.0\n" + bytes(4)) * 3
+    yield "others", b"P5 1 1 1\n\0P6 1 1 1\n\0\0\0"
+
+
 def names():
     for number, text in enumerate([
             "3", "-1", "1:5", "::-2", "0..7..2", "1,...,::2", ":,3", "a.T[3, ::2]", "sub/a['x'][:, 7].real",
@@ -422,8 +431,8 @@ def runs():
 
 SEEDS = {
     "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs,
-    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws,
-    "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
+    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "pnm": pnms,
+    "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
     "zarr": zarrs,
 }
 
