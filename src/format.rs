@@ -21,6 +21,8 @@ pub mod au;
 mod beside;
 pub mod dicom;
 pub mod edf;
+pub mod ehdr;
+pub mod envi;
 pub mod fits;
 pub mod gguf;
 pub mod hdf5;
@@ -36,6 +38,7 @@ pub mod npz;
 pub mod nrrd;
 pub mod parrec;
 pub mod pnm;
+mod raster;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;
@@ -255,6 +258,9 @@ pub static FORMATS: &[&dyn Format] = &[
     &mrc::Mrc,
     &netcdf3::NetCdf3,
     &nifti::Nifti,
+    // Behind NIfTI, whose ancestor has the same extension, and nothing that its content would tell it by.
+    &ehdr::Ehdr,
+    &envi::Envi,
     &npz::Npz,
     &nrrd::Nrrd,
     &pnm::Pnm,

@@ -396,6 +396,20 @@ def sus():
         yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
+def envis():
+    text = "ENVI\ndescription = {\n two lines}\nsamples = 3\nlines = 2\nbands = 2\nheader offset = 4\ndata type = %d\n"
+    text += "interleave = %s\nbyte order = 1\nwavelength = {400.5, 500}\n"
+    for number, interleave in ((1, "bsq"), (2, "bil"), (6, "bip")):
+        yield interleave, SEPARATOR.join([(text % (number, interleave)).encode(), bytes(100), b"x.hdr"])
+
+
+def ehdrs():
+    text = "NROWS 2\nNCOLS 3\nNBANDS 2\nNBITS 16\nBYTEORDER I\nPIXELTYPE SIGNEDINT\nSKIPBYTES 4\nNODATA -1\nXDIM 0.5\n"
+    for layout, gap in (("BSQ", "BANDGAPBYTES 3"), ("BIL", "BANDROWBYTES 7"), ("BIP", "TOTALROWBYTES 13")):
+        yield layout, SEPARATOR.join([f"{text}LAYOUT {layout}\n{gap}\n".encode(), bytes(100), b"x.hdr"])
+    yield "floats", SEPARATOR.join([b"ncols 3\nnrows 2\nxllcorner 0\nbyteorder MSBFIRST\n", bytes(24), b"x.hdr"])
+
+
 def pnms():
     yield "grey", b"P5 3 2\n# text\n255\n" + bytes(6)
     yield "colour", b"P6\n3 2\n65535\n" + bytes(36)
@@ -430,10 +444,10 @@ def runs():
 
 
 SEEDS = {
-    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs,
-    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "pnm": pnms,
-    "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
-    "zarr": zarrs,
+    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "ehdr": ehdrs, "envi": envis, "fits": fitses,
+    "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys,
+    "npz": npzs, "nrrd": nrrds, "pnm": pnms, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
+    "segy": segys, "su": sus, "torch": torches, "wav": wavs, "zarr": zarrs,
 }
 
 for target in sys.argv[1:] or SEEDS:
