@@ -24,6 +24,7 @@ pub mod edf;
 pub mod ehdr;
 pub mod envi;
 pub mod fits;
+pub mod fortran;
 pub mod gguf;
 pub mod hdf5;
 mod header;
@@ -249,6 +250,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &dicom::Dicom,
     &edf::Edf,
     &fits::Fits,
+    &fortran::Fortran,
     &gguf::Gguf,
     &hdf5::Hdf5,
     &idx::Idx,

@@ -410,6 +410,18 @@ def ehdrs():
     yield "floats", SEPARATOR.join([b"ncols 3\nnrows 2\nxllcorner 0\nbyteorder MSBFIRST\n", bytes(24), b"x.hdr"])
 
 
+def fortrans():
+    def records(order, *lengths):
+        return b"".join(struct.pack(order, n) + bytes(n) + struct.pack(order, n) for n in lengths)
+
+    plain = 'format = "fortran"\ndtype = "f4"\nshape = "2x3"\n'
+    yield "alike", SEPARATOR.join([records("<i", 24, 24, 24), plain.encode()])
+    yield "eight", SEPARATOR.join([records(">q", 5, 24, 24), f"{plain}marker = 8\nskip = 1\norder = 'C'\n".encode()])
+    text = 'format = "fortran"\n[[record]]\n[[record]]\nname = "t"\ndtype = "f8"\nrepeat = true\n'
+    text += "[[record]]\nname = 'u'\ndtype = 'i2'\nshape = [2, -1]\nrepeat = true\n[record.attributes]\nunit = 'K'\n"
+    yield "list", SEPARATOR.join([records(">i", 5, 8, 12, 8, 12), text.encode()])
+
+
 def pnms():
     yield "grey", b"P5 3 2\n# text\n255\n" + bytes(6)
     yield "colour", b"P6\n3 2\n65535\n" + bytes(36)
@@ -445,9 +457,9 @@ def runs():
 
 SEEDS = {
     "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "ehdr": ehdrs, "envi": envis, "fits": fitses,
-    "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys,
-    "npz": npzs, "nrrd": nrrds, "pnm": pnms, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
-    "segy": segys, "su": sus, "torch": torches, "wav": wavs, "zarr": zarrs,
+    "fortran": fortrans, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs,
+    "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "pnm": pnms, "raw": raws, "runs": runs, "sac": sacs,
+    "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs, "zarr": zarrs,
 }
 
 for target in sys.argv[1:] or SEEDS:
