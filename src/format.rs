@@ -22,7 +22,10 @@ mod beside;
 pub mod bmp;
 pub mod dicom;
 pub mod edf;
+pub mod ehdr;
+pub mod envi;
 pub mod fits;
+pub mod fortran;
 pub mod gguf;
 pub mod hdf5;
 mod header;
@@ -37,6 +40,8 @@ pub mod npz;
 pub mod nrrd;
 pub mod parrec;
 pub mod physical;
+pub mod pnm;
+mod raster;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;
@@ -249,6 +254,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &dicom::Dicom,
     &edf::Edf,
     &fits::Fits,
+    &fortran::Fortran,
     &gguf::Gguf,
     &hdf5::Hdf5,
     &idx::Idx,
@@ -258,8 +264,12 @@ pub static FORMATS: &[&dyn Format] = &[
     &mrc::Mrc,
     &netcdf3::NetCdf3,
     &nifti::Nifti,
+    // Behind NIfTI, whose ancestor has the same extension, and nothing that its content would tell it by.
+    &ehdr::Ehdr,
+    &envi::Envi,
     &npz::Npz,
     &nrrd::Nrrd,
+    &pnm::Pnm,
     &sac::Sac,
     &safetensors::Safetensors,
     &segy::Segy,

@@ -402,13 +402,13 @@ impl Catalog {
         by_name.is_none_or(|format| format.may_hold_many())
     }
 
-    /// The format of an array file: that of the array, or, where there is none, what its name or its content says.
+    /// The format of an array file: what its content says, or, where that says nothing, its name.
     pub fn format_of(&self, origin: &Origin) -> &'static str {
         match origin {
             Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                let by_name = self.format_of_name(folder, path.file_name().unwrap_or_default());
-                by_name.or_else(|| self.format_by_content(path)).unwrap_or(&raw::Raw).name()
+                let by_name = || self.format_of_name(folder, path.file_name().unwrap_or_default());
+                self.format_by_content(path).or_else(by_name).unwrap_or(&raw::Raw).name()
             }
             Origin::Named(_) => raw::Raw.name(),
         }

@@ -56,7 +56,20 @@ pub(super) fn len(siblings: &dyn Siblings, name: &str) -> Result<u64, Refusal> {
     })
 }
 
-/// The same, where it may have been compressed, and then has another name.
+/// The first of these files that there is, and its length.
+pub(super) fn first(
+    siblings: &dyn Siblings,
+    names: impl Iterator<Item = String>,
+) -> Result<Option<(String, u64)>, Refusal> {
+    for name in names.filter(|name| !matches!(&**name, "" | "." | "..")) {
+        if let Some(held) = siblings.sibling_len(&name::escape(name.as_bytes()))? {
+            return Ok(Some((name, held)));
+        }
+    }
+    Ok(None)
+}
+
+/// The length of a file, where it may have been compressed, and then has another name.
 pub(super) fn len_of_plain(siblings: &dyn Siblings, name: &str) -> Result<u64, Refusal> {
     let missing = match len(siblings, name) {
         Ok(held) => return Ok(held),

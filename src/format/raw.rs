@@ -20,6 +20,8 @@
 //! must be two of them or more, and the type must be a number that says its size (`float32`, `f4be`, not `float`):
 //! otherwise too many names would mean an array by chance.
 //!
+//! A sidecar may also say `format = "fortran"`, and then describes records: see `format/fortran.rs`.
+//!
 //! A file may be longer than its description says, never shorter. Of an axis of length `?` the rest of the file must
 //! be a whole multiple.
 
@@ -27,12 +29,13 @@ use serde_json::{Map, Value};
 
 use crate::dtype::DType;
 use crate::dtype::literal::excerpt;
+use crate::format::fortran::{self, Records};
 use crate::format::{Array, Content, Format, Refusal};
 use crate::grid::Grid;
 use crate::layout::{Layout, LayoutError, Order};
 use crate::source::{ReadAt, Siblings};
 
-mod keys;
+pub(super) mod keys;
 mod name;
 #[cfg(test)]
 mod tests;
@@ -169,19 +172,20 @@ impl Format for Raw {
         name::parse(file_name).map(|name| name.stem)
     }
 
+    /// A sidecar may describe several kinds of records.
     fn may_hold_many(&self) -> bool {
-        false
+        true
     }
 
     fn parse(&self, file_name: &str, file: &dyn ReadAt, siblings: &dyn Siblings) -> Result<Content, Refusal> {
-        let sidecar = format!("{file_name}{SIDECAR}");
-        let blame = |Refusal(why)| Refusal(format!("its sidecar {sidecar}: {why}"));
-        let found = siblings.sibling(&sidecar, MAX_SIDECAR).map_err(|error| blame(error.into()))?;
-        let spec = match found {
-            Some(bytes) => from_sidecar(file_name, &bytes).map_err(blame)?,
+        let spec = match sidecar(file_name, siblings)? {
+            Some(table) if table.contains_key(fortran::FORMAT) => {
+                return Records::new(table).map_err(|why| blame(file_name, &why))?.content(file);
+            }
+            Some(table) => from_sidecar(file_name, table).map_err(|why| blame(file_name, &why))?,
             None => Spec::from_file_name(file_name).ok_or_else(|| {
                 Refusal(format!(
-                    "nothing describes it; write dtype and shape into {sidecar}, or into its name \
+                    "nothing describes it; write dtype and shape into {file_name}{SIDECAR}, or into its name \
                      (x_200x100_float32.raw), or give --array"
                 ))
             })?,
@@ -190,10 +194,21 @@ impl Format for Raw {
     }
 }
 
+/// What the sidecar of a file says, if it has one.
+pub(super) fn sidecar(file_name: &str, siblings: &dyn Siblings) -> Result<Option<toml::Table>, Refusal> {
+    let found = siblings.sibling(&format!("{file_name}{SIDECAR}"), MAX_SIDECAR);
+    let Some(bytes) = found.map_err(|error| blame(file_name, &error.into()))? else { return Ok(None) };
+    keys::table(&bytes).map(Some).map_err(|why| blame(file_name, &why))
+}
+
+/// A refusal for what the sidecar of a file says.
+pub(super) fn blame(file_name: &str, Refusal(why): &Refusal) -> Refusal {
+    Refusal(format!("its sidecar {file_name}{SIDECAR}: {why}"))
+}
+
 /// A sidecar's description. It is about one file, and does not name it otherwise than it is named.
-fn from_sidecar(file_name: &str, bytes: &[u8]) -> Result<Spec, Refusal> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Refusal("it is not UTF-8".into()))?;
-    let spec = Spec::from_toml(text)?;
+fn from_sidecar(file_name: &str, table: toml::Table) -> Result<Spec, Refusal> {
+    let spec = Spec::from_table(table)?;
     let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
     if spec.file.as_ref().is_some_and(|file| file != file_name) {
         return Err(Refusal(format!(

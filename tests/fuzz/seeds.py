@@ -447,6 +447,41 @@ def bmps():
         yield f"{size}-{bits}-bare", head + bytes(1024 + 36)
 
 
+def envis():
+    text = "ENVI\ndescription = {\n two lines}\nsamples = 3\nlines = 2\nbands = 2\nheader offset = 4\ndata type = %d\n"
+    text += "interleave = %s\nbyte order = 1\nwavelength = {400.5, 500}\n"
+    for number, interleave in ((1, "bsq"), (2, "bil"), (6, "bip")):
+        yield interleave, SEPARATOR.join([(text % (number, interleave)).encode(), bytes(100), b"x.hdr"])
+
+
+def ehdrs():
+    text = "NROWS 2\nNCOLS 3\nNBANDS 2\nNBITS 16\nBYTEORDER I\nPIXELTYPE SIGNEDINT\nSKIPBYTES 4\nNODATA -1\nXDIM 0.5\n"
+    for layout, gap in (("BSQ", "BANDGAPBYTES 3"), ("BIL", "BANDROWBYTES 7"), ("BIP", "TOTALROWBYTES 13")):
+        yield layout, SEPARATOR.join([f"{text}LAYOUT {layout}\n{gap}\n".encode(), bytes(100), b"x.hdr"])
+    yield "floats", SEPARATOR.join([b"ncols 3\nnrows 2\nxllcorner 0\nbyteorder MSBFIRST\n", bytes(24), b"x.hdr"])
+
+
+def fortrans():
+    def records(order, *lengths):
+        return b"".join(struct.pack(order, n) + bytes(n) + struct.pack(order, n) for n in lengths)
+
+    plain = 'format = "fortran"\ndtype = "f4"\nshape = "2x3"\n'
+    yield "alike", SEPARATOR.join([records("<i", 24, 24, 24), plain.encode()])
+    yield "eight", SEPARATOR.join([records(">q", 5, 24, 24), f"{plain}marker = 8\nskip = 1\norder = 'C'\n".encode()])
+    text = 'format = "fortran"\n[[record]]\n[[record]]\nname = "t"\ndtype = "f8"\nrepeat = true\n'
+    text += "[[record]]\nname = 'u'\ndtype = 'i2'\nshape = [2, -1]\nrepeat = true\n[record.attributes]\nunit = 'K'\n"
+    yield "list", SEPARATOR.join([records(">i", 5, 8, 12, 8, 12), text.encode()])
+
+
+def pnms():
+    yield "grey", b"P5 3 2\n# text\n255\n" + bytes(6)
+    yield "colour", b"P6\n3 2\n65535\n" + bytes(36)
+    yield "pam", b"P7\nWIDTH 3\nHEIGHT 2\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + bytes(24)
+    yield "floats", b"PF\n3 2\n-1.0\n" + bytes(72)
+    yield "alike", (b"Pf\n1 1\n1.0\n" + bytes(4)) * 3
+    yield "others", b"P5 1 1 1\n\0P6 1 1 1\n\0\0\0"
+
+
 def names():
     for number, text in enumerate([
             "3", "-1", "1:5", "::-2", "0..7..2", "1,...,::2", ":,3", "a.T[3, ::2]", "sub/a['x'][:, 7].real",
@@ -472,10 +507,10 @@ def runs():
 
 
 SEEDS = {
-    "aiff": aiffs, "au": aus, "bmp": bmps, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s,
-    "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds,
-    "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "tiff": tiffs,
-    "torch": torches, "wav": wavs, "zarr": zarrs,
+    "aiff": aiffs, "au": aus, "bmp": bmps, "dtype": dtypes, "edf": edfs, "ehdr": ehdrs, "envi": envis, "fits": fitses,
+    "fortran": fortrans, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis,
+    "npy": npys, "npz": npzs, "nrrd": nrrds, "pnm": pnms, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
+    "segy": segys, "su": sus, "tiff": tiffs, "torch": torches, "wav": wavs, "zarr": zarrs,
 }
 
 for target in sys.argv[1:] or SEEDS:

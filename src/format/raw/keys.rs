@@ -58,11 +58,11 @@ impl Spec {
     /// # Errors
     /// What is wrong with it.
     pub fn from_toml(text: &str) -> Result<Spec, Refusal> {
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            Refusal(format!("it is not valid TOML: line {line}: {}", error.message()))
-        })?;
+        Spec::from_table(table(text.as_bytes())?)
+    }
+
+    /// The same, of what the TOML says.
+    pub(in crate::format) fn from_table(table: toml::Table) -> Result<Spec, Refusal> {
         let mut keys = Keys::default();
         for (key, value) in table {
             keys.set_toml(&key, value)?;
@@ -143,6 +143,16 @@ impl Keys {
             attributes: self.attributes,
         })
     }
+}
+
+/// What a text in TOML says.
+pub(super) fn table(bytes: &[u8]) -> Result<toml::Table, Refusal> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Refusal("it is not UTF-8".into()))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Refusal(format!("it is not valid TOML: line {line}: {}", error.message()))
+    })
 }
 
 /// The items between the commas that separate.
@@ -266,7 +276,7 @@ fn strides(text: &str) -> Result<Vec<i64>, Refusal> {
 }
 
 /// A TOML value as JSON. What JSON lacks, moments and numbers that are not finite, becomes a string.
-fn json(value: toml::Value) -> Value {
+pub(in crate::format) fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => Value::from(number),

@@ -278,7 +278,7 @@ fn refused_sidecar_of_another_file() {
 fn refused_sidecar_that_is_no_toml() {
     let parse = |text: &str| Raw.parse("x.bin", &Zeros(6), &Beside("x.bin.toml", text.into()));
     refused(parse("dtype='u1'\nshape ="), &["its sidecar x.bin.toml: it is not valid TOML: line 2"]);
-    refused(from_sidecar("x.bin", b"dtype='\xff'"), &["not UTF-8"]);
+    refused(keys::table(b"dtype='\xff'"), &["not UTF-8"]);
     refused(Spec::from_toml(&format!("a={}", "[".repeat(10_000))), &["not valid TOML"]);
     refused(Spec::from_toml("dtype='u1'\ndtype='u1'"), &["not valid TOML: line 2"]);
 }
