@@ -28,6 +28,8 @@ mod header;
 pub mod idx;
 pub mod las;
 mod lines;
+pub mod mat4;
+pub mod mat5;
 pub mod mrc;
 pub mod netcdf3;
 pub mod nifti;
@@ -249,6 +251,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &hdf5::Hdf5,
     &idx::Idx,
     &las::Las,
+    &mat4::Mat4,
+    &mat5::Mat5,
     // Before MRC, whose files may have the same extension as the data of PAR/REC.
     &parrec::ParRec,
     &mrc::Mrc,

@@ -329,6 +329,40 @@ def fitses():
     yield "table", image + bytes(2880) + table + bytes(32)
 
 
+def mat4s():
+    def matrix(order, kind, shape, size, flag=0):
+        return struct.pack(order + "5I", kind, *shape, flag, 2) + b"x\0" + bytes(size)
+
+    yield "little", matrix("<", 0, (2, 3), 48) + matrix("<", 51, (1, 4), 4)
+    yield "big", matrix(">", 1010, (2, 2), 32, 1) + matrix(">", 1002, (3, 3), 72)
+
+
+def mat5s():
+    def item(order, kind, data):
+        return struct.pack(order + "II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    def matrix(order, flags, shape, name, *parts):
+        head = item(order, 6, struct.pack(order + "II", flags, 0))
+        head += item(order, 5, struct.pack(f"{order}{len(shape)}I", *shape)) + item(order, 1, name)
+        return item(order, 14, head + b"".join(parts))
+
+    def file(order, *variables):
+        mark = b"\x00\x01IM" if order == "<" else b"\x01\x00MI"
+        return b"MATLAB 5.0 MAT-file".ljust(124) + mark + b"".join(variables)
+
+    for order in "<>":
+        small = struct.pack(order + "I", 4 << 16 | 2) + b"\1\2\3\4"
+        square = matrix(order, 6, (2, 2), b"", small)
+        names = struct.pack(order + "II", 4 << 16 | 5, 2) + item(order, 1, b"a\0b\0")
+        part = item(order, 9, bytes(16))
+        yield "little" if order == "<" else "big", file(
+            order, matrix(order, 0x806, (2, 1), b"z", part, part), matrix(order, 1, (1, 2), b"c", square, square),
+            matrix(order, 2, (1, 1), b"s", names, square, matrix(order, 4, (1, 2), b"", item(order, 16, b"hi"))))
+    sparse = [item("<", 5, bytes(8)), item("<", 5, bytes(12)), item("<", 9, bytes(16))]
+    yield "more", file("<", matrix("<", 5, (2, 2), b"s", *sparse), struct.pack("<II", 15, 3) + b"x\x9c\0",
+                       matrix("<", 16, (1, 1), b"f"))
+
+
 def mrcs():
     for order, stamp in (("<", b"\x44\x44\0\0"), (">", b"\x11\x11\0\0")):
         words = bytearray(struct.pack(order + "10i", 3, 2, 2, 2, 0, 0, 0, 3, 2, 2) + bytes(984))
@@ -421,7 +455,8 @@ def runs():
 
 
 SEEDS = {
-    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs,
+    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mat4": mat4s,
+    "mat5": mat5s, "mrc": mrcs,
     "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws,
     "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
     "zarr": zarrs,

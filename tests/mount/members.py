@@ -49,3 +49,8 @@ def check_member(mnt, container, name, wanted, *, dims=()):
 def error_of(mnt, path):
     """What the file `error` says in the place of an array, or of a whole file."""
     return (mnt / path / "error").read_text()
+
+
+def at(path):
+    """The container, with the groups in it, and the name of an array:  check_member(mnt, *at("a/group/x"), wanted)"""
+    return path.rpartition("/")[::2]
