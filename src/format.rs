@@ -37,6 +37,7 @@ pub mod npy;
 pub mod npz;
 pub mod nrrd;
 pub mod parrec;
+pub mod ply;
 pub mod raw;
 pub mod sac;
 pub mod safetensors;
@@ -260,6 +261,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &nifti::Nifti,
     &npz::Npz,
     &nrrd::Nrrd,
+    &ply::Ply,
     &sac::Sac,
     &safetensors::Safetensors,
     &segy::Segy,

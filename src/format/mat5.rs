@@ -14,13 +14,15 @@
 //! have type and length in 2 bytes each, and the bytes right behind them. A matrix is made of elements: flags (class in the
 //! lowest byte; 2 logical, 4 global, 8 complex in the next), shape, name, and then, by its class:
 //!
-//! | class                               | elements                                        | becomes                      |
-//! |-------------------------------------|-------------------------------------------------|------------------------------|
-//! | 6 to 15 (`double` ... `uint64`), 4 `char` | the real parts; the imaginary parts, if any | a member; a group of `real` and `imag` |
-//! | 5 sparse                            | row indices, column starts, real parts, imaginary parts | a group of `ir`, `jc`, `data`, `imag` |
-//! | 1 cell                              | a matrix for each                               | a group of `0`, `1`, ...      |
-//! | 2 struct                            | length of a field's name; names; a matrix for each | a group of its fields; of `0`, `1`, ... if not one |
-//! | 3, 16, 17 objects, functions        |                                                 | refused                      |
+//! | class                          | elements                                   | becomes                             |
+//! |--------------------------------|--------------------------------------------|-------------------------------------|
+//! | 6 to 15 (`double` ... `uint64`) | the real parts; the imaginary parts, if any | a member; a group of `real`, `imag` |
+//! | 4 `char`                       | the codes                                  | a member                            |
+//! | 5 sparse                       | rows, starts of columns, parts as above    | a group of `ir`, `jc`, `data`, `imag` |
+//! | 1 cell                         | a matrix for each                          | a group of `0`, `1`, ...            |
+//! | 2 struct                       | length of names; names; matrices           | a group of its fields               |
+//! | 2 struct, several              | the same, all fields of the first one first | a group of groups `0`, `1`, ...    |
+//! | 3, 16, 17 objects, functions   |                                            | refused                             |
 //!
 //! | type | element | type | element | type | element | type | element                     |
 //! |------|---------|------|---------|------|---------|------|-----------------------------|

@@ -401,6 +401,17 @@ def nrrds():
     yield "list", SEPARATOR.join([text.format("LIST\na.raw\nb.raw").encode(), bytes(16), b"x.nhdr"])
 
 
+def plys():
+    def file(order, *lines):
+        return "\n".join(["ply", f"format binary_{order}_endian 1.0", *lines, "end_header", ""]).encode()
+
+    vertex = ["element vertex 2", "property float x", "property uchar red"]
+    face = ["element face 2", "property list uchar int vertex_indices", "property short flags"]
+    yield "little", file("little", "comment seed", *vertex, *face) + bytes(10) + (b"\3" + bytes(14)) * 2
+    yield "big", file("big", *vertex, "element strip 1", "property list int uint8 s") + bytes(10) + b"\0\0\0\5" + bytes(5)
+    yield "mixed", file("little", *face, *vertex) + b"\3" + bytes(14) + b"\4" + bytes(18 + 10)
+
+
 def sacs():
     for order, version, kind, even in (("<", 6, 1, 1), (">", 7, 3, 1), ("<", 6, 1, 0)):
         words = [-12345] * 40
@@ -456,9 +467,8 @@ def runs():
 
 SEEDS = {
     "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mat4": mat4s,
-    "mat5": mat5s, "mrc": mrcs,
-    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws,
-    "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
+    "mat5": mat5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs,
+    "nrrd": nrrds, "ply": plys, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
     "zarr": zarrs,
 }
 
