@@ -46,6 +46,7 @@ mod sound;
 pub mod su;
 pub mod torch;
 pub mod vecs;
+pub mod vtk;
 pub mod wav;
 pub mod zarr;
 pub mod zip;
@@ -268,6 +269,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &su::Su,
     &torch::Torch,
     &vecs::Vecs,
+    &vtk::Vtk,
     &wav::Wav,
     &zarr::Zarr,
     &raw::Raw,

@@ -24,10 +24,10 @@
 //!
 //! Limits, and why:
 //!
-//! - Records have places of their own only where a list has the same count in all of them. That is so if the first record
-//!   says so, some others say the same (all, where there are at most [`CHECKED`], else so many, spread over all), and the file then
-//!   ends just where it must. Not every count is read, since that would take as long as reading the file; the fields
-//!   `NAME_count` show them all.
+//! - Records have places of their own only where a list has the same count in all of them. That is so if the first
+//!   record says so, others say the same (all, where there are at most [`CHECKED`], else so many, spread over all), and the
+//!   file then ends just where it must. Not every count is read, since that would take as long as reading the file; the
+//!   fields `NAME_count` show them all.
 //! - Where it is not so, the element is refused, and those behind it: nobody knows where they begin.
 
 use serde_json::Value;

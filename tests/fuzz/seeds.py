@@ -408,7 +408,8 @@ def plys():
     vertex = ["element vertex 2", "property float x", "property uchar red"]
     face = ["element face 2", "property list uchar int vertex_indices", "property short flags"]
     yield "little", file("little", "comment seed", *vertex, *face) + bytes(10) + (b"\3" + bytes(14)) * 2
-    yield "big", file("big", *vertex, "element strip 1", "property list int uint8 s") + bytes(10) + b"\0\0\0\5" + bytes(5)
+    strip = ["element strip 1", "property list int uint8 s"]
+    yield "big", file("big", *vertex, *strip) + bytes(10) + b"\0\0\0\5" + bytes(5)
     yield "mixed", file("little", *face, *vertex) + b"\3" + bytes(14) + b"\4" + bytes(18 + 10)
 
 
@@ -441,6 +442,22 @@ def sus():
         yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
+def vtks():
+    def file(version, *parts):
+        parts = [part if isinstance(part, bytes) else part.encode() for part in parts]
+        return b"\n".join([b"# vtk DataFile Version " + version.encode(), b"seed", b"BINARY", *parts, b""])
+
+    yield "grid", file(
+        "3.0", "DATASET STRUCTURED_POINTS", "DIMENSIONS 3 2 1", "SPACING 1 1 1", "ORIGIN 0 0 0", "POINT_DATA 6",
+        "SCALARS a%20b short 1", "LOOKUP_TABLE default", bytes(12), "METADATA", "INFORMATION 0", "", "VECTORS v float",
+        bytes(72), "CELL_DATA 2", "FIELD f 2", "x 2 2 double", bytes(32), "s 1 2 string", b"\xc1a\xc2bc")
+    yield "mesh", file(
+        "5.1", "DATASET UNSTRUCTURED_GRID", "POINTS 3 float", bytes(36), "CELLS 2 3", "OFFSETS vtktypeint64", bytes(16),
+        "CONNECTIVITY vtktypeint64", bytes(24), "CELL_TYPES 1", bytes(4), "POINT_DATA 3", "TENSORS t float", bytes(108),
+        "FIELD f 1", "b 1 3 bit", b"\0", "LOOKUP_TABLE l 2", bytes(8))
+    yield "old", file("4.2", "DATASET POLYDATA", "POINTS 3 double", bytes(72), "POLYGONS 1 4", bytes(16))
+
+
 def names():
     for number, text in enumerate([
             "3", "-1", "1:5", "::-2", "0..7..2", "1,...,::2", ":,3", "a.T[3, ::2]", "sub/a['x'][:, 7].real",
@@ -466,10 +483,10 @@ def runs():
 
 
 SEEDS = {
-    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mat4": mat4s,
-    "mat5": mat5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs,
-    "nrrd": nrrds, "ply": plys, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
-    "zarr": zarrs,
+    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s,
+    "mat4": mat4s, "mat5": mat5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys,
+    "npz": npzs, "nrrd": nrrds, "ply": plys, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
+    "segy": segys, "su": sus, "torch": torches, "vtk": vtks, "wav": wavs, "zarr": zarrs,
 }
 
 for target in sys.argv[1:] or SEEDS:
