@@ -36,6 +36,7 @@ pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod nrrd;
+pub mod octave;
 pub mod parrec;
 pub mod ply;
 pub mod raw;
@@ -262,6 +263,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &nifti::Nifti,
     &npz::Npz,
     &nrrd::Nrrd,
+    &octave::Octave,
     &ply::Ply,
     &sac::Sac,
     &safetensors::Safetensors,

@@ -10,8 +10,8 @@
 //! | `DIMENSIONS`, `EXTENT`, `SPACING`, `ORIGIN` | of a structured grid: x, y, z                                   |
 //! | `POINTS n TYPE`                            | n x 3 coordinates                                                |
 //! | `X_COORDINATES n TYPE`, ...                | n coordinates                                                    |
-//! | `CELLS n size`, `POLYGONS`, `LINES`, ...   | up to version 4, `size` numbers `int`: of each cell its count and its points |
-//! |                                            | in version 5, after `OFFSETS TYPE` n numbers, after `CONNECTIVITY TYPE` `size` |
+//! | `CELLS n size`, `POLYGONS`, `LINES`, ...   | up to version 4: `size` numbers `int`, for each cell its count and points |
+//! |                                            | version 5: n numbers behind `OFFSETS TYPE`, `size` behind `CONNECTIVITY TYPE` |
 //! | `CELL_TYPES n`                             | n numbers `int`                                                  |
 //! | `POINT_DATA n`, `CELL_DATA n`              | values for n points or cells, each one of the next lines:        |
 //! | `SCALARS NAME TYPE c`, then `LOOKUP_TABLE NAME` | n x c numbers (c may be left out: 1)                        |

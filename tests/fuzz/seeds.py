@@ -14,6 +14,8 @@ import types
 import zipfile
 from collections import OrderedDict
 
+import seeds_matrices
+
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 SEPARATOR = b"\n=====\n"
 
@@ -329,40 +331,6 @@ def fitses():
     yield "table", image + bytes(2880) + table + bytes(32)
 
 
-def mat4s():
-    def matrix(order, kind, shape, size, flag=0):
-        return struct.pack(order + "5I", kind, *shape, flag, 2) + b"x\0" + bytes(size)
-
-    yield "little", matrix("<", 0, (2, 3), 48) + matrix("<", 51, (1, 4), 4)
-    yield "big", matrix(">", 1010, (2, 2), 32, 1) + matrix(">", 1002, (3, 3), 72)
-
-
-def mat5s():
-    def item(order, kind, data):
-        return struct.pack(order + "II", kind, len(data)) + data + bytes(-len(data) % 8)
-
-    def matrix(order, flags, shape, name, *parts):
-        head = item(order, 6, struct.pack(order + "II", flags, 0))
-        head += item(order, 5, struct.pack(f"{order}{len(shape)}I", *shape)) + item(order, 1, name)
-        return item(order, 14, head + b"".join(parts))
-
-    def file(order, *variables):
-        mark = b"\x00\x01IM" if order == "<" else b"\x01\x00MI"
-        return b"MATLAB 5.0 MAT-file".ljust(124) + mark + b"".join(variables)
-
-    for order in "<>":
-        small = struct.pack(order + "I", 4 << 16 | 2) + b"\1\2\3\4"
-        square = matrix(order, 6, (2, 2), b"", small)
-        names = struct.pack(order + "II", 4 << 16 | 5, 2) + item(order, 1, b"a\0b\0")
-        part = item(order, 9, bytes(16))
-        yield "little" if order == "<" else "big", file(
-            order, matrix(order, 0x806, (2, 1), b"z", part, part), matrix(order, 1, (1, 2), b"c", square, square),
-            matrix(order, 2, (1, 1), b"s", names, square, matrix(order, 4, (1, 2), b"", item(order, 16, b"hi"))))
-    sparse = [item("<", 5, bytes(8)), item("<", 5, bytes(12)), item("<", 9, bytes(16))]
-    yield "more", file("<", matrix("<", 5, (2, 2), b"s", *sparse), struct.pack("<II", 15, 3) + b"x\x9c\0",
-                       matrix("<", 16, (1, 1), b"f"))
-
-
 def mrcs():
     for order, stamp in (("<", b"\x44\x44\0\0"), (">", b"\x11\x11\0\0")):
         words = bytearray(struct.pack(order + "10i", 3, 2, 2, 2, 0, 0, 0, 3, 2, 2) + bytes(984))
@@ -401,18 +369,6 @@ def nrrds():
     yield "list", SEPARATOR.join([text.format("LIST\na.raw\nb.raw").encode(), bytes(16), b"x.nhdr"])
 
 
-def plys():
-    def file(order, *lines):
-        return "\n".join(["ply", f"format binary_{order}_endian 1.0", *lines, "end_header", ""]).encode()
-
-    vertex = ["element vertex 2", "property float x", "property uchar red"]
-    face = ["element face 2", "property list uchar int vertex_indices", "property short flags"]
-    yield "little", file("little", "comment seed", *vertex, *face) + bytes(10) + (b"\3" + bytes(14)) * 2
-    strip = ["element strip 1", "property list int uint8 s"]
-    yield "big", file("big", *vertex, *strip) + bytes(10) + b"\0\0\0\5" + bytes(5)
-    yield "mixed", file("little", *face, *vertex) + b"\3" + bytes(14) + b"\4" + bytes(18 + 10)
-
-
 def sacs():
     for order, version, kind, even in (("<", 6, 1, 1), (">", 7, 3, 1), ("<", 6, 1, 0)):
         words = [-12345] * 40
@@ -442,22 +398,6 @@ def sus():
         yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
-def vtks():
-    def file(version, *parts):
-        parts = [part if isinstance(part, bytes) else part.encode() for part in parts]
-        return b"\n".join([b"# vtk DataFile Version " + version.encode(), b"seed", b"BINARY", *parts, b""])
-
-    yield "grid", file(
-        "3.0", "DATASET STRUCTURED_POINTS", "DIMENSIONS 3 2 1", "SPACING 1 1 1", "ORIGIN 0 0 0", "POINT_DATA 6",
-        "SCALARS a%20b short 1", "LOOKUP_TABLE default", bytes(12), "METADATA", "INFORMATION 0", "", "VECTORS v float",
-        bytes(72), "CELL_DATA 2", "FIELD f 2", "x 2 2 double", bytes(32), "s 1 2 string", b"\xc1a\xc2bc")
-    yield "mesh", file(
-        "5.1", "DATASET UNSTRUCTURED_GRID", "POINTS 3 float", bytes(36), "CELLS 2 3", "OFFSETS vtktypeint64", bytes(16),
-        "CONNECTIVITY vtktypeint64", bytes(24), "CELL_TYPES 1", bytes(4), "POINT_DATA 3", "TENSORS t float", bytes(108),
-        "FIELD f 1", "b 1 3 bit", b"\0", "LOOKUP_TABLE l 2", bytes(8))
-    yield "old", file("4.2", "DATASET POLYDATA", "POINTS 3 double", bytes(72), "POLYGONS 1 4", bytes(16))
-
-
 def names():
     for number, text in enumerate([
             "3", "-1", "1:5", "::-2", "0..7..2", "1,...,::2", ":,3", "a.T[3, ::2]", "sub/a['x'][:, 7].real",
@@ -483,10 +423,11 @@ def runs():
 
 
 SEEDS = {
-    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s,
-    "mat4": mat4s, "mat5": mat5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys,
-    "npz": npzs, "nrrd": nrrds, "ply": plys, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
-    "segy": segys, "su": sus, "torch": torches, "vtk": vtks, "wav": wavs, "zarr": zarrs,
+    "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses, "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs,
+    "name": names, "netcdf3": netcdfs, "nifti": niftis, "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws,
+    "runs": runs, "sac": sacs, "safetensors": safes, "segy": segys, "su": sus, "torch": torches, "wav": wavs,
+    "zarr": zarrs,
+    **seeds_matrices.SEEDS,
 }
 
 for target in sys.argv[1:] or SEEDS:

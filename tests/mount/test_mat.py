@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.io import loadmat, savemat
 
 from harness import mounted
-from members import at, check_member, error_of, info
+from members import as_in, at, check_member, error_of, info, octave
 
 TYPES = {"4": "f8 f4 i4 i2 u2 u1", "5": "f8 f4 i8 i4 i2 i1 u8 u4 u2 u1 c16 c8 ?"}
 CLASSES = {"f8": "double", "f4": "single", "c16": "double", "c8": "single", "?": "logical"}
@@ -114,6 +114,23 @@ def test_text(source, level):
         found = np.frombuffer(mnt.read("a/t/data"), facts["dtype"]).reshape(facts["shape"])
         assert facts["attributes"]["class"] == "char"
     assert ["".join(map(chr, row)) for row in found] == loadmat(source / "a.mat")["t"].tolist()
+
+
+@pytest.mark.parametrize("level", ["-v6", "-v4"])
+def test_files_of_octave(source, level):
+    octave(f"""x = [1 2 300; -4 5 6]; y = [0.5 1e10]; i = int16([1 -2 3]); z = [1+2i 3.5]; t = 'text';
+        save {level} {source}/a.mat x y {"z t" if level == "-v4" else "i z t; c = {1, [2 3; 4 5]}; b = [true false];"}
+        {"" if level == "-v4" else f"save {level} {source}/b.mat c b"}""")
+    read = loadmat(source / "a.mat", chars_as_strings=False)
+    with mounted(source) as mnt:
+        for name in ("x", "y", "z/real", "z/imag") + ("i",) * (level == "-v6"):
+            group, _, part = name.partition("/")
+            wanted = getattr(read[group], part or "real")
+            check_member(mnt, *at(f"a/{name}"), as_in(mnt, *at(f"a/{name}"), wanted))
+        assert bytes(np.frombuffer(mnt.read("a/t/data"), info(mnt, "a", "t")["dtype"]).astype("u1")) == b"text"
+        if level == "-v6":
+            assert np.frombuffer(mnt.read("b/c/1/T/data"), info(mnt, "b/c", "1")["dtype"]).tolist() == [2, 4, 3, 5]
+            assert mnt.read("b/b/data") == b"\1\0"
 
 
 def item(order, kind, data):
