@@ -254,13 +254,14 @@ pub static FORMATS: &[&dyn Format] = &[
     &hdf5::Hdf5,
     &idx::Idx,
     &las::Las,
-    &mat4::Mat4,
-    &mat5::Mat5,
     // Before MRC, whose files may have the same extension as the data of PAR/REC.
     &parrec::ParRec,
     &mrc::Mrc,
     &netcdf3::NetCdf3,
     &nifti::Nifti,
+    // Behind NIfTI, since SPM puts a .mat of the same stem beside its images.
+    &mat4::Mat4,
+    &mat5::Mat5,
     &npz::Npz,
     &nrrd::Nrrd,
     &octave::Octave,

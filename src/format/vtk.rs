@@ -53,6 +53,9 @@ use read::Reader;
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 4096;
 
+/// The most bytes of all lines, so that a file that is one long text does not take for ever.
+pub const MAX_TEXT: u64 = 16 << 20;
+
 /// The most strings that are passed over in an array.
 pub const MAX_STRINGS: u64 = 1 << 16;
 

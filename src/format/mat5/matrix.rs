@@ -22,7 +22,7 @@ const CLASSES: [&str; 17] = [
 ];
 
 /// The most bytes of the names of the fields of a struct.
-const MAX_FIELDS: u64 = 4 << 20;
+const MAX_FIELDS: u64 = 1 << 20;
 
 /// Flags behind the class.
 const LOGICAL: u8 = 2;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{MAX_LINE, MAX_STRINGS, Vtk, fault};
+use super::{MAX_LINE, MAX_STRINGS, MAX_TEXT, Vtk, fault};
 use crate::dtype::literal::excerpt;
 use crate::dtype::{ByteOrder, Kind};
 use crate::format::header::{self, Attributes, Cursor, MAX_ENTRIES, Numbered};
@@ -18,6 +18,8 @@ const ROOM: usize = 1024;
 pub(super) struct Text<'a> {
     cursor: Cursor<'a>,
     held: u64,
+    /// Bytes of lines that may still be read.
+    room: u64,
 }
 
 impl Text<'_> {
@@ -26,6 +28,10 @@ impl Text<'_> {
         let start = self.cursor.position();
         let mut line = Vec::new();
         while self.cursor.position() < self.held {
+            self.room = self
+                .room
+                .checked_sub(1)
+                .ok_or_else(|| fault(&format!("its lines have more than the {MAX_TEXT} bytes that are read")))?;
             match self.cursor.array()? {
                 [b'\n'] => return Ok(Some(header::text(&line))),
                 [byte] => line.push(byte),
@@ -117,7 +123,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a dyn ReadAt) -> Reader<'a> {
         Reader {
-            text: Text { cursor: Cursor::new(file, "VTK", u64::MAX), held: file.len() },
+            text: Text { cursor: Cursor::new(file, "VTK", u64::MAX), held: file.len(), room: MAX_TEXT },
             members: Vec::new(),
             has_offsets: false,
             names: Numbered::default(),

@@ -194,6 +194,7 @@ fn refused_lines() {
     refuses(&file("3.0", &[("DIMENSIONS 1 2 z", 0)]), &["'z' in the place of a number"]);
     refuses(&file("3.0", &[("EXTENT 0 1 0 1 0 -9", 0)]), &["'-9' in the place of a number"]);
     refuses(&file("3.0", &[(&"a".repeat(MAX_LINE + 1), 0)]), &["longer than 4096 bytes"]);
+    refuses(&file("3.0", &[(&"\n".repeat(MAX_TEXT as usize), 0)]), &["more than the 16777216 bytes"]);
     refuses(&file("3.0", &[("FIELD f 2", 0), ("x 1 1 char", 1)]), &["within the arrays of a FIELD"]);
     last_refused(&[("BLANKING 5 char", 5)], &["'BLANKING 5 char' is not known"]);
     last_refused(&[("POINT_DATA 1", 0), ("SCALARS s char", 0), ("x", 0)], &["'x' is not known"]);
