@@ -32,14 +32,18 @@ mod header;
 pub mod idx;
 pub mod las;
 mod lines;
+pub mod mat4;
+pub mod mat5;
 pub mod mrc;
 pub mod netcdf3;
 pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod nrrd;
+pub mod octave;
 pub mod parrec;
 pub mod physical;
+pub mod ply;
 pub mod pnm;
 mod raster;
 pub mod raw;
@@ -51,6 +55,7 @@ pub mod su;
 pub mod tiff;
 pub mod torch;
 pub mod vecs;
+pub mod vtk;
 pub mod wav;
 pub mod zarr;
 pub mod zip;
@@ -269,6 +274,11 @@ pub static FORMATS: &[&dyn Format] = &[
     &envi::Envi,
     &npz::Npz,
     &nrrd::Nrrd,
+    // Behind NIfTI, since SPM puts a .mat of the same stem beside its images.
+    &mat4::Mat4,
+    &mat5::Mat5,
+    &octave::Octave,
+    &ply::Ply,
     &pnm::Pnm,
     &sac::Sac,
     &safetensors::Safetensors,
@@ -277,6 +287,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &tiff::Tiff,
     &torch::Torch,
     &vecs::Vecs,
+    &vtk::Vtk,
     &wav::Wav,
     &zarr::Zarr,
     &raw::Raw,

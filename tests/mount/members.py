@@ -1,9 +1,12 @@
 """What an array of a container must show: compared with what the format's own library reads."""
 
 import json
+import shutil
 
 import numpy as np
+import pytest
 
+from harness import run
 from oracle import as_stored, file_name, json_dtype
 
 
@@ -49,3 +52,15 @@ def check_member(mnt, container, name, wanted, *, dims=()):
 def error_of(mnt, path):
     """What the file `error` says in the place of an array, or of a whole file."""
     return (mnt / path / "error").read_text()
+
+
+def at(path):
+    """The container, with the groups in it, and the name of an array:  check_member(mnt, *at("a/group/x"), wanted)"""
+    return path.rpartition("/")[::2]
+
+
+def octave(script):
+    """Runs a script of Octave, which is too large to be asked for: where it is missing the test is skipped."""
+    command = shutil.which("octave-cli") or pytest.skip("octave-cli is missing: nothing is compared with what Octave reads")
+    answer = run(command, "--norc", "--eval", script)
+    assert answer.returncode == 0, answer.stderr.decode()
