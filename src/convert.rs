@@ -72,15 +72,30 @@ impl Conversion {
         self.from == self.to && self.scaling.is_none() && !self.flip
     }
 
+    /// Whether it does no more than turn bytes round.
+    pub fn changes_order_only(&self) -> bool {
+        self.scaling.is_none() && self.from.code == self.to.code && self.from.complex == self.to.complex
+    }
+
+    /// Shows stored elements in their own place, where the conversion does no more than turn bytes round.
+    pub fn read_in_place(&self, elements: &mut [u8]) {
+        debug_assert!(self.changes_order_only());
+        if self.from.big != self.to.big {
+            native::swap(elements, self.to.code.size());
+        }
+        if self.flip {
+            flip(elements, self.to);
+        }
+    }
+
     /// Shows stored elements.
     pub fn read(&self, stored: &[u8], shown: &mut [u8]) {
-        let is_same = self.scaling.is_none() && self.from.code == self.to.code && self.from.complex == self.to.complex;
-        if is_same {
+        if self.changes_order_only() {
             shown.copy_from_slice(stored);
-            if self.from.big != self.to.big {
-                native::swap(shown, self.to.code.size());
-            }
-        } else if self.scaling.is_none()
+            self.read_in_place(shown);
+            return;
+        }
+        if self.scaling.is_none()
             && self.from.complex == self.to.complex
             && self.from.is_native()
             && self.to.is_native()
@@ -169,7 +184,7 @@ impl Conversion {
 
     fn store_block(&self, shown: &[u8], stored: &mut [u8]) -> Result<(), Unfit> {
         let (mut first, mut second) = ([0; BLOCK * WIDEST], [0; BLOCK * WIDEST]);
-        if self.scaling.is_none() && self.from.code == self.to.code && self.from.complex == self.to.complex {
+        if self.changes_order_only() {
             stored.copy_from_slice(shown);
             if self.from.big != self.to.big {
                 native::swap(stored, self.from.code.size());

@@ -6,7 +6,7 @@
 //! - `tree`: what the names in an array's folder mean. `facts`: its texts.
 //! - `nodes`: which inode number is which file, counted by the kernel's references.
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
-//! - `body`, `changes`, `spool`: what a slice file shows, in its form and type; text that is being written.
+//! - `body`, `changes`, `spool`, `stream`: what a slice file shows, in its form and type; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
 
@@ -30,6 +30,7 @@ mod nodes;
 mod open;
 mod special;
 mod spool;
+mod stream;
 mod tree;
 
 pub use attr::{Attr, Changes, Kind, SetTime};

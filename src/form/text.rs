@@ -17,11 +17,12 @@
 use std::ops::Range;
 
 use super::{Face, Slice};
-use crate::convert::Element;
+use crate::convert::{Code, Element};
 use crate::dtype::DType;
 
 mod cell;
 mod reader;
+mod small;
 mod time;
 
 use cell::Cell;
@@ -131,6 +132,11 @@ impl Text {
         self.count
     }
 
+    /// Whether every line can be read by itself: there are no strings, which may hold line ends, and no line that is special.
+    pub fn has_plain_lines(&self) -> bool {
+        self.head.is_empty() && matches!(&self.columns[..], [Column { cell: Cell::Number(..), .. }])
+    }
+
     /// What precedes the first element.
     pub fn head(&self) -> Vec<u8> {
         if self.style == Style::Json && self.count == 0 { self.empty_json() } else { self.head.clone() }
@@ -232,29 +238,89 @@ impl Text {
         format!("{}\n", of(&self.shape)).into_bytes()
     }
 
-    /// Takes parsed elements over into `now`, the bytes of as many elements, where they differ from what their text says.
-    pub fn merge(&self, parsed: &[u8], now: &mut [u8]) {
-        let mut canonical = Vec::new();
-        let pairs = parsed.chunks_exact(self.itemsize.max(1)).zip(now.chunks_exact_mut(self.itemsize.max(1)));
-        for (parsed, now) in pairs.filter(|(parsed, now)| parsed != now) {
-            for column in &self.columns {
-                let place = column.offset..column.offset + column.cell.size();
-                let (parsed, now) = (&parsed[place.clone()], &mut now[place]);
-                if parsed == now {
-                    continue;
+    /// Takes parsed elements over into `now`, the bytes of as many elements, where they differ from what their text says, and gives the
+    /// places that changed, in bytes and in order.
+    pub fn merge(&self, parsed: &[u8], now: &mut [u8]) -> Vec<Range<usize>> {
+        match self.itemsize {
+            0 => Vec::new(),
+            // Of most numbers nothing but a comparison is left.
+            2 => self.merge_sized::<2>(parsed, now),
+            4 => self.merge_sized::<4>(parsed, now),
+            8 => self.merge_sized::<8>(parsed, now),
+            size => {
+                let mut changed = Vec::new();
+                for (number, (parsed, now)) in parsed.chunks_exact(size).zip(now.chunks_exact_mut(size)).enumerate() {
+                    if parsed != now && self.merge_one(parsed, now) {
+                        extend(&mut changed, number, size);
+                    }
                 }
-                // Several elements may have one text: every NaN is `nan`.
-                canonical.clear();
-                canonical.resize(now.len(), 0);
-                let mut text = vec![b' '; column.width];
-                column.cell.write(now, &mut text);
-                let is_same = column.cell.parse(&cell::unquoted(text.trim_ascii()), &mut canonical).is_ok()
-                    && canonical == parsed;
-                if !is_same {
-                    now.copy_from_slice(parsed);
-                }
+                changed
             }
         }
+    }
+
+    fn merge_sized<const N: usize>(&self, parsed: &[u8], now: &mut [u8]) -> Vec<Range<usize>> {
+        let mut changed = Vec::new();
+        // Integers and finite floats have a text of their own each, and most elements are such.
+        let number = match &self.columns[..] {
+            [Column { cell: Cell::Number(number, _), .. }] if !number.complex => Some(*number),
+            _ => None,
+        };
+        let exponent = |element: &[u8; N], big: bool| {
+            let high = |at: usize| u16::from(element[if big { at } else { N - 1 - at }]);
+            high(0) << 8 | high(1)
+        };
+        let has_own_text = |element: &[u8; N]| match number {
+            Some(Element { code: Code::Int(_) | Code::Uint(_), .. }) => true,
+            Some(Element { code: Code::Float(8), big, .. }) => exponent(element, big) & 0x7ff0 != 0x7ff0,
+            Some(Element { code: Code::Float(4), big, .. }) => exponent(element, big) & 0x7f80 != 0x7f80,
+            _ => false,
+        };
+        let (parsed, now) = (parsed.as_chunks::<N>().0, now.as_chunks_mut::<N>().0);
+        for (number, (parsed, now)) in parsed.iter().zip(now).enumerate() {
+            if parsed == now {
+                continue;
+            }
+            if has_own_text(now) {
+                *now = *parsed;
+                extend(&mut changed, number, N);
+            } else if self.merge_one(parsed, now) {
+                extend(&mut changed, number, N);
+            }
+        }
+        changed
+    }
+
+    /// Takes over an element, column by column; whether it changed.
+    fn merge_one(&self, parsed: &[u8], now: &mut [u8]) -> bool {
+        let mut is_changed = false;
+        for column in &self.columns {
+            let place = column.offset..column.offset + column.cell.size();
+            let (parsed, now) = (&parsed[place.clone()], &mut now[place]);
+            if parsed != now && (column.cell.is_canonical(now) || !column.means(parsed, now)) {
+                now.copy_from_slice(parsed);
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+}
+
+impl Column {
+    /// Whether the text of an element is read as another one: several may have one text, as every NaN is `nan`.
+    fn means(&self, parsed: &[u8], element: &[u8]) -> bool {
+        let (mut text, mut canonical) = (vec![b' '; self.width], vec![0; element.len()]);
+        self.cell.write(element, &mut text);
+        self.cell.parse(&cell::unquoted(text.trim_ascii()), &mut canonical).is_ok() && canonical == parsed
+    }
+}
+
+/// Adds an element to those that changed.
+fn extend(changed: &mut Vec<Range<usize>>, number: usize, size: usize) {
+    let (start, end) = (number * size, (number + 1) * size);
+    match changed.last_mut() {
+        Some(last) if last.end == start => last.end = end,
+        _ => changed.push(start..end),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 
@@ -18,7 +18,7 @@ use crate::runs::View;
 use crate::store::{self, Files, Stream, lock};
 
 /// Stored bytes that are gathered at once for a conversion.
-const CHUNK: u64 = 128 << 10;
+const CHUNK: u64 = 64 << 10;
 
 /// Elements of which a part was written that are kept for their other parts, at most.
 const SPLIT: usize = 1024;
@@ -57,7 +57,7 @@ struct Shown {
 /// Elements as text.
 #[derive(Debug)]
 pub(super) struct Written {
-    pub(super) text: Text,
+    pub(super) text: Arc<Text>,
     pub(super) elements: Elements,
 }
 
@@ -107,7 +107,7 @@ impl Body {
             Some(Face::Document(head)) => {
                 Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
             }
-            Some(Face::Text(text)) => Look::Text(Box::new(Written { text, elements })),
+            Some(Face::Text(text)) => Look::Text(Box::new(Written { text: Arc::new(text), elements })),
         };
         Body { view, look }
     }
@@ -164,20 +164,33 @@ impl Body {
             if buffer.len() < length {
                 buffer.resize(length, 0);
             }
+            let mut parts = Vec::new();
             shown.parts(self.view.len(), &window, |part, place| {
-                let target = &mut buffer[place];
+                parts.push((part, place));
+                Ok(())
+            })?;
+            // All elements at once to the front, and then, from the last part on, each to its place further behind.
+            let mut elements = parts.iter().filter_map(|(part, place)| match part {
+                Part::Elements(at) => Some(*at..*at + place.len() as u64),
+                Part::Head(_) | Part::Zeros => None,
+            });
+            let first = elements.next().unwrap_or_default();
+            let start = first.start;
+            let end = elements.next_back().unwrap_or(first).end;
+            shown.elements.read(&self.view, bytes, start, &mut buffer[..(end - start) as usize])?;
+            for (part, place) in parts.into_iter().rev() {
                 match part {
                     Part::Head(at) => {
-                        target.copy_from_slice(&shown.binary.head[at..at + target.len()]);
-                        Ok(())
+                        let length = place.len();
+                        buffer[place].copy_from_slice(&shown.binary.head[at..at + length]);
                     }
-                    Part::Zeros => {
-                        target.fill(0);
-                        Ok(())
+                    Part::Zeros => buffer[place].fill(0),
+                    Part::Elements(at) => {
+                        let from = (at - start) as usize;
+                        buffer.copy_within(from..from + place.len(), place.start);
                     }
-                    Part::Elements(at) => shown.elements.read(&self.view, bytes, at, target),
                 }
-            })?;
+            }
             Ok(sink(&buffer[..length]))
         })
     }
@@ -222,7 +235,7 @@ impl Body {
             Look::Plain => return store(offset, data),
             Look::Text(written) => {
                 let spool = &mut lock(pending).spool;
-                return spool.get_or_insert_with(Spool::patches).write(offset, data, written.text.room());
+                return spool.get_or_insert_with(Spool::patches).write(offset, data, written);
             }
             Look::Binary(shown) => shown,
         };
@@ -402,6 +415,12 @@ impl Elements {
             for target in target.chunks_mut((most * self.shown) as usize) {
                 let count = target.len() as u64 / self.shown;
                 let window = numbers.start * self.stored..(numbers.start + count) * self.stored;
+                if conversion.changes_order_only() {
+                    store::gather(bytes.files, bytes.fill, view, window, target)?;
+                    conversion.read_in_place(target);
+                    numbers.start += count;
+                    continue;
+                }
                 let stored = &mut buffer[..(count * self.stored) as usize];
                 store::gather(bytes.files, bytes.fill, view, window, stored)?;
                 conversion.read(stored, target);

@@ -1,12 +1,12 @@
 //! Text that is being written: it is stored when it is complete, all or nothing.
 //!
-//! Text may be longer than memory, so that it waits in a file without a name in the folder for temporary files, and so do the elements
-//! that it turns out to be. After a truncation it is a text of its own, from the first number to the last, in cells of any width.
-//! Without one it is patches of the text that the file shows, in place.
+//! After a truncation it is a text of its own, from the first number to the last, in cells of any width: a [`Stream`](super::stream::Stream),
+//! which is read as it comes. Without one it is patches of the text that the file shows, in place; they wait in a file without a name in the
+//! folder for temporary files.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -15,9 +15,10 @@ use rustix::io::Errno;
 use super::body::{Bytes, Written};
 use super::changes::{Changes, Context};
 use super::open::Shared;
-use crate::form::text::{Bad, Reader};
+use super::stream::{Parsed, Stream};
+use crate::form::text::Bad;
 use crate::runs::View;
-use crate::store::{Stream, lock};
+use crate::store::{self, lock};
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -60,7 +61,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-fn errno_of(error: &io::Error) -> Errno {
+pub(super) fn errno_of(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
@@ -76,27 +77,28 @@ impl fmt::Display for Fault {
 }
 
 /// Text that is not stored yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spool {
-    /// What was written, each byte at its offset; made with the first byte.
-    file: Option<File>,
-    /// The bytes that were written, in order, without two that touch.
-    written: Vec<Range<u64>>,
-    /// Whether it is a text of its own.
-    is_whole: bool,
+    text: Kind,
     /// Whether something was written since it was last stored.
     is_new: bool,
 }
 
+#[derive(Debug)]
+enum Kind {
+    Whole(Stream),
+    Patches(Patches),
+}
+
 impl Spool {
     /// A text of its own, empty at first.
-    pub(super) fn whole() -> Spool {
-        Spool { is_whole: true, ..Spool::default() }
+    pub(super) fn whole(written: &Written) -> Spool {
+        Spool { text: Kind::Whole(Stream::new(&written.text)), is_new: false }
     }
 
     /// Patches of what there is.
     pub(super) fn patches() -> Spool {
-        Spool::default()
+        Spool { text: Kind::Patches(Patches::default()), is_new: false }
     }
 
     /// Whether something waits to be stored.
@@ -104,37 +106,74 @@ impl Spool {
         self.is_new
     }
 
-    /// Length of the text so far.
-    pub(super) fn len(&self) -> u64 {
-        self.written.last().map_or(0, |range| range.end)
-    }
-
-    /// Takes bytes, of a text that may be `room` bytes long.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8], room: u64) -> Result<usize> {
-        let end = offset.checked_add(data.len() as u64).filter(|&end| end <= room).ok_or(Errno::FBIG)?;
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
-        };
-        file.write_all_at(data, offset).map_err(|error| errno_of(&error))?;
-        self.note(offset..end);
-        if self.written.len() > MAX_PATCHES {
-            return Err(Errno::NOSPC);
+    /// Takes bytes of a text.
+    pub(super) fn write(&mut self, offset: u64, data: &[u8], written: &Written) -> Result<usize> {
+        let end = offset.checked_add(data.len() as u64);
+        match &mut self.text {
+            Kind::Whole(stream) if offset == 0 && !stream.is_at(0) => {
+                // Begun anew.
+                *stream = Stream::new(&written.text);
+                stream.write(data)?;
+            }
+            Kind::Whole(stream) if stream.is_at(offset) => {
+                end.filter(|&end| end <= written.text.room()).ok_or(Errno::FBIG)?;
+                stream.write(data)?;
+            }
+            Kind::Whole(_) => return Err(Errno::SPIPE),
+            Kind::Patches(_) if offset >= written.text.len() => return Err(Errno::NOSPC),
+            Kind::Patches(patches) => {
+                let fits = (written.text.len() - offset).min(data.len() as u64) as usize;
+                patches.write(offset, &data[..fits])?;
+                self.is_new = true;
+                return Ok(fits);
+            }
         }
         self.is_new = true;
         Ok(data.len())
     }
 
-    fn truncate(&mut self, size: u64) -> Result<()> {
-        if let Some(file) = &self.file {
-            file.set_len(size).map_err(|error| errno_of(&error))?;
+    /// Stores the text, if it is a complete one.
+    pub(super) fn commit(
+        &mut self,
+        written: &Written,
+        view: &View,
+        bytes: Bytes<'_>,
+        store: &dyn Fn(u64, &[u8]) -> Result<usize>,
+    ) -> std::result::Result<(), Fault> {
+        let context = Context { elements: &written.elements, view, bytes, store };
+        match &mut self.text {
+            Kind::Whole(stream) => {
+                let rest = stream.complete()?;
+                apply(stream.parsed(), rest, written, &context, 0)?;
+            }
+            Kind::Patches(patches) => {
+                patches.commit(written, &context)?;
+                *patches = Patches::default();
+            }
         }
-        self.written.retain(|range| range.start < size);
-        if let Some(last) = self.written.last_mut() {
-            last.end = last.end.min(size);
-        }
-        self.is_new = true;
+        self.is_new = false;
         Ok(())
+    }
+}
+
+/// Patches of a text, each byte at its offset.
+#[derive(Debug, Default)]
+struct Patches {
+    /// Made with the first byte.
+    file: Option<File>,
+    /// The bytes that were written, in order, without two that touch.
+    written: Vec<Range<u64>>,
+}
+
+impl Patches {
+    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
+        };
+        file.write_all_at(data, offset).map_err(|error| errno_of(&error))?;
+        self.note(offset..offset + data.len() as u64);
+        if self.written.len() > MAX_PATCHES { Err(Errno::NOSPC) } else { Ok(()) }
     }
 
     fn note(&mut self, new: Range<u64>) {
@@ -157,47 +196,14 @@ impl Spool {
         }
     }
 
-    /// Stores the text, if it is a complete one.
-    pub(super) fn commit(
-        &mut self,
-        written: &Written,
-        view: &View,
-        bytes: Bytes<'_>,
-        store: &dyn Fn(u64, &[u8]) -> Result<usize>,
-    ) -> std::result::Result<(), Fault> {
-        let context = Context { elements: &written.elements, view, bytes, store };
-        let Some(file) = &self.file else {
-            // Nothing was written: only the text of no number is complete so.
-            if written.text.count() > 0 && self.is_whole {
-                return Err(Fault::Errno(Errno::INVAL));
-            }
-            return Ok(());
-        };
-        if self.is_whole {
-            let mut parsed = Parsed::default();
-            let mut reader = written.text.reader(false, written.text.count());
-            read_whole(file, self.len(), &mut reader, &mut parsed)?;
-            parsed.apply(written, &context, 0)?;
-        } else {
-            self.commit_patches(file, written, &context)?;
-        }
-        self.is_new = false;
-        if !self.is_whole {
-            self.written.clear();
-        }
-        Ok(())
-    }
-
     /// Patches leave every cell where it is, so that the text of the elements that they touch is read anew.
-    fn commit_patches(&self, file: &File, written: &Written, context: &Context<'_>) -> std::result::Result<(), Fault> {
+    fn commit(&self, written: &Written, context: &Context<'_>) -> std::result::Result<(), Fault> {
+        let Some(file) = &self.file else { return Ok(()) };
         let text = &written.text;
         let mut stretches: Vec<Range<u64>> = Vec::new();
         for range in &self.written {
             self.check_head(file, written, range)?;
             let touched = text.elements(range);
-            if touched.is_empty() && range.end > text.len() {
-                return Err(Fault::Errno(Errno::INVAL));
-            }
             match stretches.last_mut() {
                 Some(last) if touched.start <= last.end => last.end = last.end.max(touched.end),
                 _ => stretches.push(touched),
@@ -220,13 +226,16 @@ impl Spool {
                         file.read_exact_at(&mut shown[(low - start) as usize..(high - start) as usize], low)?;
                     }
                 }
-                parsed.feed(&mut reader, &shown)?;
+                let mut elements = Vec::new();
+                reader.feed(&shown, &mut elements).map_err(Fault::Text)?;
+                parsed.push(&elements)?;
                 at = part.end;
             }
-            parsed.finish(&mut reader)?;
-            ready.push((stretch.start, parsed));
+            let mut rest = Vec::new();
+            reader.finish(&mut rest).map_err(Fault::Text)?;
+            ready.push((stretch.start, parsed, rest));
         }
-        ready.into_iter().try_for_each(|(first, parsed)| parsed.apply(written, context, first))
+        ready.into_iter().try_for_each(|(first, mut parsed, rest)| apply(&mut parsed, rest, written, context, first))
     }
 
     /// The names of the columns cannot be changed.
@@ -242,100 +251,42 @@ impl Spool {
     }
 }
 
-fn read_whole(file: &File, len: u64, reader: &mut Reader<'_>, parsed: &mut Parsed) -> std::result::Result<(), Fault> {
-    let mut buffer = vec![0; CHUNK];
-    let mut at = 0;
-    while at < len {
-        let count = (len - at).min(CHUNK as u64) as usize;
-        file.read_exact_at(&mut buffer[..count], at)?;
-        parsed.feed(reader, &buffer[..count])?;
-        at += count as u64;
+/// Stores elements, from number `first` on, where they differ from what is there: those that were parsed, and `rest` behind them.
+fn apply(
+    parsed: &mut Parsed,
+    rest: Vec<u8>,
+    written: &Written,
+    context: &Context<'_>,
+    first: u64,
+) -> std::result::Result<(), Fault> {
+    let size = written.elements.shown.max(1);
+    if written.elements.conversion.as_ref().is_some_and(|conversion| !conversion.is_identity()) {
+        // Whether all of them fit is known before the first is stored.
+        parsed.each(size, &rest, &mut |number, shown| changes(written, context, first + number, shown).map(|_| ()))?;
     }
-    parsed.finish(reader)
-}
-
-/// What is done with elements, from this number on.
-type Each<'a> = dyn FnMut(u64, &[u8]) -> std::result::Result<(), Fault> + 'a;
-
-/// Elements that a text turned out to be: the last of them in memory, those before in a file.
-#[derive(Debug, Default)]
-struct Parsed {
-    file: Option<File>,
-    elements: Vec<u8>,
-}
-
-impl Parsed {
-    fn feed(&mut self, reader: &mut Reader<'_>, piece: &[u8]) -> std::result::Result<(), Fault> {
-        reader.feed(piece, &mut self.elements).map_err(Fault::Text)?;
-        if self.elements.len() > 16 * CHUNK {
-            let file = match &mut self.file {
-                Some(file) => file,
-                none => none.insert(tempfile::tempfile()?),
-            };
-            file.write_all(&self.elements)?;
-            self.elements.clear();
-        }
+    parsed.each(size, &rest, &mut |number, shown| {
+        context.put_changes(&changes(written, context, first + number, shown)?)?;
         Ok(())
-    }
-
-    fn finish(&mut self, reader: &mut Reader<'_>) -> std::result::Result<(), Fault> {
-        reader.finish(&mut self.elements).map_err(Fault::Text)
-    }
-
-    /// Stores the elements, from number `first` on, where they differ from what is there.
-    fn apply(mut self, written: &Written, context: &Context<'_>, first: u64) -> std::result::Result<(), Fault> {
-        if let Some(conversion) = &written.elements.conversion
-            && !conversion.is_identity()
-        {
-            // Whether all of them fit is known before the first is stored.
-            self.each(written, first, &mut |number, shown| changes(written, context, number, shown).map(|_| ()))?;
-        }
-        self.each(written, first, &mut |number, shown| {
-            context.put_changes(&changes(written, context, number, shown)?)?;
-            Ok(())
-        })
-    }
-
-    fn each(&mut self, written: &Written, first: u64, each: &mut Each<'_>) -> std::result::Result<(), Fault> {
-        let size = (written.elements.shown.max(1)) as usize;
-        let most = (CHUNK / size).max(1) * size;
-        let mut number = first;
-        if let Some(file) = &mut self.file {
-            let mut left = file.seek(SeekFrom::End(0))?;
-            file.seek(SeekFrom::Start(0))?;
-            let mut buffer = vec![0; most];
-            while left > 0 {
-                let count = left.min(most as u64) as usize;
-                file.read_exact(&mut buffer[..count])?;
-                each(number, &buffer[..count])?;
-                number += (count / size) as u64;
-                left -= count as u64;
-            }
-        }
-        for shown in self.elements.chunks(most) {
-            each(number, shown)?;
-            number += (shown.len() / size) as u64;
-        }
-        Ok(())
-    }
+    })
 }
 
 /// Truncates a text that is being written. What is left of one that was not touched yet becomes the start of a text of its own.
 pub(super) fn truncate(shared: &Shared, written: &Written, size: u64) -> Result<()> {
     let mut pending = lock(&shared.pending);
     match &mut pending.spool {
-        _ if size == 0 => pending.spool = Some(Spool::whole()),
-        Some(spool) if spool.is_whole => spool.truncate(size)?,
-        Some(_) => return Err(Errno::INVAL),
+        _ if size == 0 => pending.spool = Some(Spool::whole(written)),
+        // What is written ends where it ends, and what it replaces has the length that it has.
+        Some(Spool { text: Kind::Whole(stream), .. }) if stream.is_at(size) || size == written.text.len() => {}
         None if size == written.text.len() => {}
+        Some(_) => return Err(Errno::INVAL),
         none => {
-            let mut spool = Spool::whole();
+            let mut spool = Spool::whole(written);
             let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill };
             let mut at = 0;
             while at < size {
                 let window = at..size.min(at + CHUNK as u64);
                 let length = window.end - window.start;
-                shared.body.read(bytes, window, &Stream::default(), |text| spool.write(at, text, u64::MAX))??;
+                shared.body.read(bytes, window, &store::Stream::default(), |text| spool.write(at, text, written))??;
                 at += length;
             }
             *none = Some(spool);
@@ -346,31 +297,13 @@ pub(super) fn truncate(shared: &Shared, written: &Written, size: u64) -> Result<
 
 /// What storing some elements changes.
 fn changes(written: &Written, context: &Context<'_>, number: u64, shown: &[u8]) -> std::result::Result<Changes, Fault> {
+    let size = written.elements.shown as usize;
+    let Some(conversion) = &written.elements.conversion else {
+        return Ok(context.changed(number, shown, |stored| Ok(written.text.merge(shown, stored)))?);
+    };
     let mut now = vec![0; shown.len()];
-    let count = shown.len() as u64 / written.elements.shown.max(1);
+    let count = (shown.len() / size.max(1)) as u64;
     written.elements.fetch(context.view, context.bytes, number..number + count, &mut now)?;
-    let before = now.clone();
     written.text.merge(shown, &mut now);
-    let changes = context.changed(number, &now, |stored| match &written.elements.conversion {
-        Some(conversion) => conversion.write(&now, stored).map_err(|_| Errno::RANGE),
-        None => {
-            stored.copy_from_slice(&now);
-            Ok(differing(&before, &now, written.elements.shown as usize))
-        }
-    })?;
-    Ok(changes)
-}
-
-/// The stretches of elements that differ, in bytes.
-fn differing(before: &[u8], now: &[u8], size: usize) -> Vec<Range<usize>> {
-    let mut ranges: Vec<Range<usize>> = Vec::new();
-    let pairs = before.chunks(size.max(1)).zip(now.chunks(size.max(1))).enumerate();
-    for (number, _) in pairs.filter(|(_, (before, now))| before != now) {
-        let (start, end) = (number * size, (number + 1) * size);
-        match ranges.last_mut() {
-            Some(last) if last.end == start => last.end = end,
-            _ => ranges.push(start..end),
-        }
-    }
-    ranges
+    Ok(context.changed(number, &now, |stored| conversion.write(&now, stored).map_err(|_| Errno::RANGE))?)
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::io::Write;
-use std::sync::LazyLock;
 
+use super::small::{SMALL, WIDTH_OF_SMALL};
 use super::{Style, time};
 use crate::convert::{Code, Conversion, Element};
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
@@ -117,6 +117,54 @@ impl Cell {
                 }
             }
         }
+    }
+
+    /// Reads the number with which a text begins, appends the element, and gives the bytes of the text that it took; nothing where
+    /// it is no ordinary number.
+    #[inline]
+    pub(super) fn parse_start(&self, text: &[u8], elements: &mut Vec<u8>) -> Option<usize> {
+        let Cell::Number(number @ Element { complex: false, .. }, _) = self else { return None };
+        match number.code {
+            Code::Float(8) => {
+                let (value, length) =
+                    fast_float2::parse_partial::<f64, _>(text).ok().filter(|(value, _)| value.is_finite())?;
+                elements.extend_from_slice(&if number.big { value.to_be_bytes() } else { value.to_le_bytes() });
+                Some(length)
+            }
+            Code::Float(_) => {
+                let (value, length) =
+                    fast_float2::parse_partial::<f32, _>(text).ok().filter(|(value, _)| value.is_finite())?;
+                elements.extend_from_slice(&if number.big { value.to_be_bytes() } else { value.to_le_bytes() });
+                Some(length)
+            }
+            _ => {
+                let is_letter = |byte: &&u8| matches!(byte, b'+' | b'-' | b'.') || byte.is_ascii_alphanumeric();
+                let length = text.iter().take_while(is_letter).count();
+                if length == 0 {
+                    return None;
+                }
+                let start = elements.len();
+                elements.resize(start + number.size(), 0);
+                let parsed = parse_number(*number, &text[..length], &mut elements[start..]);
+                if parsed.is_err() {
+                    elements.truncate(start);
+                }
+                parsed.ok().map(|()| length)
+            }
+        }
+    }
+
+    /// Whether reading its text gives the element back, bit by bit, as far as that is plain to see.
+    pub(super) fn is_canonical(&self, element: &[u8]) -> bool {
+        let Cell::Number(number, _) = self else { return false };
+        let mut parts = element.chunks_exact(number.code.size());
+        parts.all(|part| match plain(Element { complex: false, ..*number }, part) {
+            Plain::Bool(_) => part[0] <= 1,
+            Plain::Integer(_) | Plain::Large(_) => true,
+            Plain::Single(number) => !number.is_nan(),
+            Plain::Double(value) => number.code == Code::Float(8) && !value.is_nan(),
+            Plain::Small(..) => false,
+        })
     }
 
     /// Reads a text, which has no quotation marks around it any more.
@@ -286,7 +334,7 @@ fn write_number(number: Element, style: Style, element: &[u8], text: &mut [u8]) 
 }
 
 /// What is no finite number.
-fn unusual(number: f64, style: Style) -> &'static [u8] {
+pub(super) fn unusual(number: f64, style: Style) -> &'static [u8] {
     match (style, number.is_nan(), number > 0.0) {
         (Style::Json, true, _) => b"null",
         (Style::Json, false, true) => b"1e999",
@@ -307,47 +355,6 @@ fn write_complex(number: Element, style: Style, element: &[u8], text: &mut [u8])
     let (real, imaginary) = (real.trim_ascii(), imaginary.trim_ascii());
     let plus: &[u8] = if imaginary.starts_with(b"-") { b"" } else { b"+" };
     right(&[real, plus, imaginary, b"j"].concat(), text);
-}
-
-/// Bytes of the longest text of a float of at most 16 bits.
-const WIDTH_OF_SMALL: usize = 11;
-
-/// The texts of all floats of at most 16 bits, by kind and by their bits, once they are needed.
-static SMALL: [LazyLock<Vec<Box<[u8]>>>; 9] = [
-    LazyLock::new(|| texts_of_small(0)),
-    LazyLock::new(|| texts_of_small(1)),
-    LazyLock::new(|| texts_of_small(2)),
-    LazyLock::new(|| texts_of_small(3)),
-    LazyLock::new(|| texts_of_small(4)),
-    LazyLock::new(|| texts_of_small(5)),
-    LazyLock::new(|| texts_of_small(6)),
-    LazyLock::new(|| texts_of_small(7)),
-    LazyLock::new(|| texts_of_small(8)),
-];
-
-fn texts_of_small(which: u8) -> Vec<Box<[u8]>> {
-    let (code, double) = (Element::new(Code::Small(which), false), Element::new(Code::Float(8), false));
-    let size = code.size();
-    let (to_double, from_double) = (Conversion::new(code, double), Conversion::new(double, code));
-    let text_of = |bits: u16| {
-        let (stored, mut bytes) = (bits.to_le_bytes(), [0; 8]);
-        to_double.read(&stored[..size], &mut bytes);
-        let number = f64::from_le_bytes(bytes);
-        if !number.is_finite() {
-            return unusual(number, Style::Blanks).into();
-        }
-        // The fewest digits that lead back to the same bits.
-        for digits in 0..9 {
-            let shorter: f64 = format!("{number:.digits$e}").parse().unwrap_or(number);
-            let mut back = [0; 2];
-            from_double.read(&shorter.to_le_bytes(), &mut back[..size]);
-            if back == stored {
-                return zmij::Buffer::new().format_finite(shorter).as_bytes().into();
-            }
-        }
-        zmij::Buffer::new().format_finite(number).as_bytes().into()
-    };
-    (0..=u16::try_from((1_u32 << (8 * size)) - 1).unwrap_or(u16::MAX)).map(text_of).collect()
 }
 
 fn parse_number(number: Element, text: &[u8], element: &mut [u8]) -> Result<(), Fault> {
@@ -385,7 +392,7 @@ fn parse_number(number: Element, text: &[u8], element: &mut [u8]) -> Result<(), 
             }
             put(&number.to_le_bytes()[..size.into()])
         }
-        Code::Float(4) => match text.parse::<f32>() {
+        Code::Float(4) => match fast_float2::parse::<f32, _>(text) {
             Ok(number) if number.is_finite() => put(&number.to_le_bytes()),
             _ => {
                 let number = float(text)?;
@@ -395,7 +402,10 @@ fn parse_number(number: Element, text: &[u8], element: &mut [u8]) -> Result<(), 
                 put(&(number as f32).to_le_bytes())
             }
         },
-        Code::Float(_) => put(&float(text)?.to_le_bytes()),
+        Code::Float(_) => match fast_float2::parse::<f64, _>(text) {
+            Ok(number) if number.is_finite() => put(&number.to_le_bytes()),
+            _ => put(&float(text)?.to_le_bytes()),
+        },
         Code::Extended | Code::Ibm | Code::Small(_) => {
             let little = Element { big: false, ..number };
             let conversion = Conversion::new(little, Element::new(Code::Float(8), false));

@@ -1,7 +1,9 @@
 //! Reading a text that somebody wrote: cell by cell, in pieces as they come.
 
-use super::cell::Fault;
-use super::{Style, Text};
+use std::sync::Arc;
+
+use super::cell::{Cell, Fault};
+use super::{Column, Style, Text};
 
 /// The longest cell, in bytes: no number and no string here is longer.
 const LONGEST: usize = 4 << 20;
@@ -38,10 +40,12 @@ enum State {
 
 /// Turns text into elements.
 #[derive(Clone, Debug)]
-pub struct Reader<'a> {
-    text: &'a Text,
+pub struct Reader {
+    text: Arc<Text>,
     state: State,
     token: Vec<u8>,
+    /// Whether an element is one number.
+    is_plain: bool,
     /// Where the cell began.
     began: (u64, u64),
     line: u64,
@@ -65,11 +69,12 @@ pub struct Reader<'a> {
 
 impl Text {
     /// A reader for the text of `count` elements: all of them, or a part.
-    pub fn reader(&self, is_part: bool, count: u64) -> Reader<'_> {
+    pub fn reader(self: &Arc<Self>, is_part: bool, count: u64) -> Reader {
         Reader {
-            text: self,
+            text: self.clone(),
             state: State::Between,
             token: Vec::new(),
+            is_plain: matches!(&self.columns[..], [Column { cell: Cell::Number(..), .. }]),
             began: (1, 1),
             line: 1,
             column: 0,
@@ -85,7 +90,22 @@ impl Text {
     }
 }
 
-impl Reader<'_> {
+impl Reader {
+    /// As if it had begun further up in the same line.
+    pub fn within_a_line(self) -> Reader {
+        Reader { has_cells: true, ..self }
+    }
+
+    /// Elements that are complete so far.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Line ends that were passed so far.
+    pub fn lines(&self) -> u64 {
+        self.line - 1
+    }
+
     /// Takes the next piece of the text, and appends the elements that it completes.
     ///
     /// # Errors
@@ -93,6 +113,13 @@ impl Reader<'_> {
     pub fn feed(&mut self, piece: &[u8], elements: &mut Vec<u8>) -> Result<(), Bad> {
         let (mut at, style) = (0, self.text.style);
         while let Some(&byte) = piece.get(at) {
+            if self.state == State::Between && self.is_plain {
+                at = self.feed_numbers(piece, at, elements);
+                if at == piece.len() {
+                    break;
+                }
+            }
+            let byte = piece.get(at).copied().unwrap_or(byte);
             if self.state == State::Inside {
                 // The rest of the cell at once.
                 let length = piece[at..].iter().position(|&byte| is_separator(byte, style)).unwrap_or(piece.len() - at);
@@ -155,6 +182,37 @@ impl Reader<'_> {
     /// Whether nothing but blanks and comments has come so far.
     pub fn is_blank(&self) -> bool {
         self.done == 0 && self.next == 0 && self.state == State::Between && !self.has_cells
+    }
+
+    /// Takes cells of single numbers that lie wholly in the piece, up to what needs a closer look. This is all that there is to
+    /// do for most of a text.
+    fn feed_numbers(&mut self, piece: &[u8], start: usize, elements: &mut Vec<u8>) -> usize {
+        let text = self.text.clone();
+        let Some(Column { cell, .. }) = text.columns.first() else { return start };
+        let mut at = start;
+        while self.done < self.count {
+            let blanks = blanks(&piece[at..]);
+            let rest = &piece[at + blanks..];
+            // What is no number is looked at again, slowly, to say what is wrong with it.
+            let Some(length) = cell.parse_start(rest, elements) else { break };
+            let next = rest.get(length).copied();
+            // The piece may end within the number, or something else than a separator may follow.
+            if !matches!(next, Some(b' ' | b'\n' | b',')) {
+                elements.truncate(elements.len() - self.element.len());
+                break;
+            }
+            self.done += 1;
+            (self.awaits, self.has_cells) = (next == Some(b','), next != Some(b'\n'));
+            if next == Some(b'\n') {
+                (self.line, self.column) = (self.line + 1, 0);
+                at += blanks + length + 1;
+            } else {
+                let passed = blanks + length + usize::from(self.awaits);
+                self.column += passed as u64;
+                at += passed;
+            }
+        }
+        at
     }
 
     /// A byte between cells.
@@ -233,7 +291,7 @@ impl Reader<'_> {
             }
         }
         if self.done == self.count {
-            return Err(self.bad("there are more numbers than elements", false));
+            return Err(self.too_many());
         }
         let column = &self.text.columns[self.next];
         let part = &mut self.element[column.offset..column.offset + column.cell.size()];
@@ -250,6 +308,11 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// That there are more numbers than elements.
+    pub fn too_many(&self) -> Bad {
+        self.bad("there are more numbers than elements", false)
+    }
+
     fn bad(&self, what: &'static str, is_unfit: bool) -> Bad {
         let start = &self.token[..self.token.len().min(40)];
         let (line, column) = self.began;
@@ -259,4 +322,16 @@ impl Reader<'_> {
 
 fn is_separator(byte: u8, style: Style) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',') || style == Style::Json && matches!(byte, b'[' | b']')
+}
+
+/// Number of blanks with which a text begins; eight at a time, since most of our own text is blanks.
+fn blanks(text: &[u8]) -> usize {
+    let (eights, _) = text.as_chunks::<8>();
+    for (number, eight) in eights.iter().enumerate() {
+        let others = u64::from_le_bytes(*eight) ^ u64::from_le_bytes([b' '; 8]);
+        if others != 0 {
+            return 8 * number + (others.trailing_zeros() / 8) as usize;
+        }
+    }
+    8 * eights.len() + text[8 * eights.len()..].iter().take_while(|&&byte| byte == b' ').count()
 }
