@@ -12,10 +12,11 @@
 //! | [`layout`] | offset, shape and strides; selections (index, slice, transpose, field) as pure arithmetic | nothing |
 //! | [`grid`] | in which piece of which file an element lies; one array in one file is the grid of one cell | `layout` |
 //! | [`runs`] | the bytes of a window of a view, as strided pieces of files | `layout`, `grid` |
+//! | [`convert`] | conversions of elements, both ways | `dtype` |
 //! | [`name`] | the grammar of slice names and of NumPy expressions, both ways; escapes | `layout` |
 //! | [`source`] | the traits that formats read through | nothing |
-//! | [`form`] | the suffixes of slice names | nothing |
-//! | [`format`](mod@format) | array formats: bytes in, descriptions out; containers are trees of arrays | `dtype`, `layout`, `grid`, `source` |
+//! | [`form`] | the suffixes of slice names: what the file of a slice looks like in each | `dtype`, `layout`, `convert` |
+//! | [`format`](mod@format) | array formats: bytes in, descriptions out; containers are trees of arrays | `dtype`, `layout`, `grid`, `convert`, `source` |
 //! | [`store`] | the bytes of array files: mapped, gathered, scattered, synced | `runs` |
 //! | [`catalog`] | which arrays a folder holds, found on demand, kept within the folder | `name`, `source`, `format`, `store` |
 //! | [`unpack`] | plain copies of compressed arrays; finds arrays as `catalog` does, writes through `store`, and knows no file system | `dtype` to `catalog` |
@@ -72,8 +73,13 @@
 //! - *Up to 64 axes*, as in NumPy 2; many programs stop at 32. Arrays that NumPy writes can be shown.
 //! - *Mounting and unmounting is done in [`mount`]*, and not by fuser: in 0.18 that unmounts whatever is mounted at the
 //!   path once our own mount has been removed by somebody else. Here a mount is known by its device number.
-//! - *There is no module for conversions of elements, and none for overlays.* Nothing needs them yet; their places in the
-//!   order, behind `runs` and behind `catalog`, are kept free in `tests/tidy.rs`.
+//! - *There is no module for overlays.* Nothing needs one yet; its place in the order, behind `catalog`, is kept free in
+//!   `tests/tidy.rs`.
+//! - *Integers wrap in `as/`*, as `astype` has it, though floats saturate, where NumPy leaves open what comes out.
+//! - *A text is read as it is written*, front to back, and what it says is stored when it is complete. A program that goes back to
+//!   an earlier place of a new text gets ESPIPE: the text itself is not kept, only its numbers.
+//! - *NIfTI, NRRD and MATLAB forms come in Fortran order*, whatever order the array has, so that the library of each reads an array of the
+//!   shape that the slice has.
 //! - *A write returns the inodes whose pages are in the way* ([`fs::Written`]), and the adapter drops these and writes again. A notifier
 //!   that `fs` calls would do so from within the request, where dropping dirty pages waits for the kernel, which
 //!   waits for us.
@@ -84,24 +90,13 @@
 //!   view makes pages of every overlapping view stale, and a write to the array file itself goes unnoticed.
 //! - *No readdirplus*: it would make an inode of every name that is listed.
 //!
-//! # Adding a format
-//!
-//! Write `src/format/NAME.rs`: the specification and the limits as module docs, then a type that implements
-//! [`format::Format`]. It names the usual extensions ([`format::Format::extensions`]), knows its own files by their first bytes
-//! ([`format::Format::knows`]), and turns a header into [`format::Content`]: an array, or a container of them. Where an
-//! element lies is a [`layout::Layout`], or a [`grid::Grid`] of pieces, in the file itself or in [`format::Files::Beside`] it.
-//! `format/header.rs` has what headers have in common: a cursor that cannot leave the file, and bounds for attributes.
-//!
-//! Add its line to [`format::FORMATS`] (the order decides which of several files of one stem has it), a test beside it for
-//! each refusal by name, `tests/mount/test_NAME.py`, which compares every element with what the format's own library reads,
-//! and a line in the table of `README.md`. Refuse with a message that says what is wrong and what to do, and believe nothing
-//! that a header claims: sizes are checked before they are used, and nothing is allocated for a mere claim.
-//!
 //! # Adding a form
 //!
-//! A form has a variant in [`form::Form`], its suffix in [`form::SUFFIXES`], and a line in [`form::of_suffix`]; what it does
-//! to the bytes belongs in `src/form/NAME.rs`. The one form so far leaves the bytes as they are, so that `fs` drops the
-//! suffix; the first that does not has another size and other bytes, and becomes a part of what `fs` calls a leaf.
+//! Write `src/form/NAME.rs`, its specification on top, with a function that makes a [`form::Face`] of a [`form::Slice`], or nothing where the
+//! form does not fit: mostly a [`form::Binary`], a computed header and how the elements follow it (transposed, some axes
+//! reversed, in which byte order, rows padded). Add its line to `FORMS` in `src/form.rs`. `fs` does the rest: the size, reads at
+//! any offset, and writes, for which the form says which headers mean the same as its own. A test in `tests/mount/test_forms.py` has the
+//! program that owns the form read it and write it.
 
 pub mod catalog;
 pub mod cli;

@@ -81,13 +81,18 @@ const FOREIGN: &[(&str, Code, bool)] = &[
     ("ibm32le", Code::Ibm, false),
     ("bf16le", BFLOAT16, false),
     ("bfloat16", BFLOAT16, false),
+    ("e4m3", Code::Small(2), false),
     ("f8e4m3", Code::Small(2), false),
+    ("float8_e4m3", Code::Small(2), false),
     ("float8_e4m3fn", Code::Small(2), false),
+    ("e5m2", Code::Small(3), false),
     ("f8e5m2", Code::Small(3), false),
     ("float8_e5m2", Code::Small(3), false),
     ("i3le", Code::Int(3), false),
     ("u3le", Code::Uint(3), false),
     ("ibm32be", Code::Ibm, true),
+    ("int24", Code::Int(3), false),
+    ("uint24", Code::Uint(3), false),
 ];
 
 /// How an element is stored that is a number, or a pair of them.

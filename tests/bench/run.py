@@ -6,6 +6,7 @@ import time
 import traceback
 
 import cold
+import forms
 import gather
 import many
 import peers
@@ -13,7 +14,7 @@ import scarce
 import stream
 from lab import CORES, Lab, Unavailable, say
 
-PARTS = {part.__name__: part for part in (stream, gather, cold, scarce, many, peers)}
+PARTS = {part.__name__: part for part in (stream, gather, cold, scarce, many, forms, peers)}
 
 
 def main():

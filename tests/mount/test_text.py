@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import time
 
 import numpy as np
 import pandas
@@ -218,3 +219,35 @@ def test_shell_tools(source, scratch):
         assert outcome.returncode == 0, outcome.stderr
         array[:, 0] *= 2
         assert np.allclose(np.load(source / "a.npy"), array, rtol=1e-5)
+
+
+def test_any_part_of_a_huge_text_costs_as_little(source):
+    huge = np.lib.format.open_memmap(source / "a.npy", "w+", "<f8", (100 << 27,))
+    huge[-1], huge[0] = 0.1, -2.5
+    del huge
+    with mounted(source) as mnt:
+        size = (mnt / "a/data.txt").stat().st_size
+        assert size == 25 * (100 << 27)
+        with mnt.open("a/data.txt") as fd:
+            for offset, wanted in [(0, b"-2.5"), (size - 1024, b"0.1")]:
+                before = mnt.stats()["bytes_gathered"]
+                assert wanted in os.pread(fd, 1024, offset)
+                assert mnt.stats()["bytes_gathered"] - before <= 8 * (1024 // 25 + 2)
+
+
+def test_a_gigabyte_of_text_takes_no_memory(source):
+    count = 40_000_000
+    array = np.lib.format.open_memmap(source / "a.npy", "w+", "<f8", (count,))
+    array[:] = np.random.default_rng(1).normal(size=count)
+    array.flush()
+    np.lib.format.open_memmap(source / "b.npy", "w+", "<f8", (count,)).flush()
+    with mounted(source) as mnt:
+        cat = subprocess.Popen(["bash", "-c", 'cat "$1/a/data.txt" > "$1/b/data.txt"', "bash", mnt])
+        most = 0
+        while cat.poll() is None:
+            most = max(most, mnt.status("RssAnon"))
+            time.sleep(0.01)
+        assert cat.returncode == 0
+        assert (mnt / "a/data.txt").stat().st_size == 10**9
+        assert np.array_equal(np.load(source / "b.npy", mmap_mode="r"), array)
+        assert 0 < most < 150_000, f"{most} kB"
