@@ -106,7 +106,7 @@ impl Binary {
     }
 }
 
-/// A form, by its place in [`FORMS`].
+/// A form, by its place in the table of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form(u8);
 

@@ -20,7 +20,7 @@ pub enum Code {
     Uint(u8),
     /// An IEEE 754 number of 4 or 8 bytes.
     Float(u8),
-    /// A float of at most 16 bits, by its place in [`SMALL`].
+    /// A float of at most 16 bits, by its place in the table of them.
     Small(u8),
     /// x86's float of 80 bits in 16 bytes.
     Extended,
