@@ -300,7 +300,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.released(inode.0);
-        reply_empty(self.run(|fs| fs.release(handle.0)), reply);
+        reply_empty(self.call(|fs| Ok(fs.release(handle.0))).map(|cached| self.drop_pages(cached)), reply);
     }
 
     fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 
 use super::changes::Context;
-use super::spool::Spool;
+use super::spool::{Fault, Spool};
 use crate::convert::Conversion;
 use crate::form::{Binary, Face, Text};
 use crate::runs::View;
@@ -291,27 +291,39 @@ impl Body {
     /// Stores what waits, as when the file is closed.
     ///
     /// # Errors
-    /// EINVAL where a part of another header was written; ERANGE as for [`Body::write`].
-    pub(super) fn flush(
+    /// Why it is not complete: a part of another header, a text that is none; and what `store` answers.
+    pub(super) fn store(
         &self,
-        pending: &Mutex<Pending>,
+        pending: &mut Pending,
         bytes: Bytes<'_>,
         store: &dyn Fn(u64, &[u8]) -> Result<usize>,
-    ) -> Result<()> {
-        let Look::Binary(shown) = &self.look else { return Ok(()) };
-        let mut pending = lock(pending);
+    ) -> std::result::Result<(), Fault> {
+        let shown = match &self.look {
+            Look::Plain => return Ok(()),
+            Look::Text(written) => {
+                let spool = pending.spool.as_mut();
+                return spool.map_or(Ok(()), |spool| spool.commit(written, &self.view, bytes, store));
+            }
+            Look::Binary(shown) => shown,
+        };
         if let Some(conversion) = &shown.elements.conversion {
             let context = Context { elements: &shown.elements, view: &self.view, bytes, store };
             for (number, parts) in std::mem::take(&mut pending.split) {
                 context.complete(conversion, number, &parts)?;
             }
         }
-        let head = std::mem::take(&mut pending.head);
-        if head.is_empty() || shown.binary.accepts(&head) {
+        if pending.head.is_empty() || shown.binary.accepts(&pending.head) {
+            pending.head.clear();
             return Ok(());
         }
-        pending.head = head;
-        Err(Errno::INVAL)
+        Err(Errno::INVAL.into())
+    }
+}
+
+impl Pending {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.split.is_empty() && !self.spool.as_ref().is_some_and(Spool::is_new)
     }
 }
 

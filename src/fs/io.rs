@@ -10,7 +10,6 @@ use super::body::Bytes;
 use super::coherence::Cached;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
-use super::spool::Spool;
 use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::format::Checksum;
@@ -211,62 +210,51 @@ impl Fs {
     /// Stores what waits to be complete: text, and elements of which a part was written.
     fn store_pending(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Errno> {
         let shared = &file.shared;
-        let mut spool = match file.body.text() {
-            Some(_) => lock(&shared.pending).spool.take(),
-            None => None,
-        };
-        if file.body.text().is_some() && !spool.as_ref().is_some_and(Spool::is_new) {
-            lock(&shared.pending).spool = spool;
+        let _turn = shared.file.writes();
+        let mut pending = lock(&shared.pending);
+        if pending.is_empty() {
             return Ok(Vec::new());
         }
-        let _turn = shared.file.writes();
-        let outcome = self.store_in_turn(file, spool.as_mut(), source);
-        if file.body.text().is_some() {
-            lock(&shared.pending).spool = spool;
-        }
-        outcome
-    }
-
-    fn store_in_turn(&self, file: &OpenFile, spool: Option<&mut Spool>, source: Source) -> Result<Vec<Cached>, Errno> {
-        let shared = &file.shared;
-        let cached = self.coherence.overlapping(shared.file.id(), &file.extent, Some(file.inode));
+        let cached = self.coherence.overlapping(shared.file.id(), &file.extent, None);
         if source == Source::Direct && !cached.is_empty() {
             return Ok(cached);
         }
         self.catalog.revalidate(&file.tree.description, &shared.file, &file.validity)?;
         let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
-        match (file.body.text(), spool) {
-            (Some(text), Some(spool)) => {
-                if let Err(fault) = spool.commit(text, &file.body.view, bytes_of(shared), &store) {
-                    log::debug!("{}: {}", self.catalog.path_of(&file.tree.description.origin).display(), fault);
-                    return Err(fault.errno());
-                }
-                self.note_write(file, 0..file.body.view.len())?;
-            }
-            _ => file.body.flush(&shared.pending, bytes_of(shared), &store)?,
+        if let Err(fault) = file.body.store(&mut pending, bytes_of(shared), &store) {
+            log::debug!("{}: {fault}", self.catalog.path_of(&file.tree.description.origin).display());
+            return Err(fault.errno());
         }
+        drop(pending);
+        self.note_write(file, 0..file.body.view.len())?;
         Ok(Vec::new())
     }
 
-    /// Gives up text that was never complete, as the last to write it closes it.
-    pub(super) fn give_up_text(&self, file: &OpenFile) {
+    /// Gives up what is not complete as the last one who writes it closes it. Gives the inodes whose cached pages are to be
+    /// dropped.
+    pub(super) fn give_up_pending(&self, file: &OpenFile) -> Vec<Cached> {
         if !file.access.write || !self.inodes.is_last_writer(file.inode) {
-            return;
+            return Vec::new();
         }
-        let Some(text) = file.body.text() else { return };
-        let Some(mut spool) = lock(&file.shared.pending).spool.take().filter(Spool::is_new) else { return };
-        let _turn = file.shared.file.writes();
-        let store = |at: u64, data: &[u8]| store_bytes(&file.shared, at, data);
-        let outcome = match self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity) {
-            Ok(()) => spool.commit(text, &file.body.view, bytes_of(&file.shared), &store),
+        let shared = &file.shared;
+        let _turn = shared.file.writes();
+        let mut pending = lock(&shared.pending);
+        if pending.is_empty() {
+            return Vec::new();
+        }
+        // What was stored to a mapping arrives only now.
+        let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
+        let outcome = match self.catalog.revalidate(&file.tree.description, &shared.file, &file.validity) {
+            Ok(()) => file.body.store(&mut pending, bytes_of(shared), &store),
             Err(error) => Err(error.into()),
         };
         if let Err(fault) = outcome {
             log::warn!(
-                "{}: a text that was written is given up, the array is as it was: {fault}",
+                "{}: what was written is given up, since it is incomplete or wrong; the array is as it was: {fault}",
                 self.catalog.path_of(&file.tree.description.origin).display()
             );
         }
+        self.coherence.overlapping(shared.file.id(), &file.extent, None)
     }
 
     /// Makes at least the view's bytes durable, and does not write the rest of the file for it.

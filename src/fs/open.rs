@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 
 use super::body::{Body, Pending};
+use super::coherence::Cached;
 use super::facts;
 use super::handles::Handle;
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
@@ -265,11 +266,11 @@ impl Fs {
         }
     }
 
-    /// Closes a handle.
-    pub fn release(&self, handle: u64) {
-        let Some(handle) = self.handles.remove(handle) else { return };
-        let Handle::File(file) = &*handle else { return };
-        self.give_up_text(file);
+    /// Closes a handle. Gives the inodes whose cached pages are to be dropped.
+    pub fn release(&self, handle: u64) -> Vec<Cached> {
+        let Some(handle) = self.handles.remove(handle) else { return Vec::new() };
+        let Handle::File(file) = &*handle else { return Vec::new() };
+        let cached = self.give_up_pending(file);
         if file.unflushed.load(Ordering::Acquire)
             && let Err(error) = file.shared.file.touch()
         {
@@ -288,5 +289,6 @@ impl Fs {
                 file.body.len(),
             );
         }
+        cached
     }
 }
