@@ -148,15 +148,15 @@ impl Fs {
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
         }
-        if size > tree.len_of(&leaf).ok_or(Errno::NOENT)? {
-            return Err(Errno::FBIG);
-        }
         let mut cached = Vec::new();
         if let Some(shared) = self.inodes.written(inode)
             && let Some(text) = shared.body.text()
         {
             super::spool::truncate(&shared, text, size)?;
             return Ok(cached);
+        }
+        if size > tree.len_of(&leaf).ok_or(Errno::NOENT)? {
+            return Err(Errno::FBIG);
         }
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;

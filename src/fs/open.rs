@@ -233,6 +233,10 @@ impl Fs {
                 && view.contiguous(0..len) == Some((0, 0..len))
         };
         let shared = self.inodes.enter(inode, access.write, &tree, &body, &described.file, whole);
+        if access.write {
+            // A text that another handle wrote, which may not be released yet, is not continued.
+            lock(&shared.pending).spool.take_if(|spool| spool.is_stored());
+        }
         let path = match self.settings.cache {
             Cache::Pages if shared.whole => Path::Whole,
             Cache::Pages if !access.write => Path::Cached,

@@ -82,6 +82,8 @@ pub(super) struct Spool {
     text: Kind,
     /// Whether something was written since it was last stored.
     is_new: bool,
+    /// Whether it is stored as it is.
+    is_stored: bool,
 }
 
 #[derive(Debug)]
@@ -93,17 +95,22 @@ enum Kind {
 impl Spool {
     /// A text of its own, empty at first.
     pub(super) fn whole(written: &Written) -> Spool {
-        Spool { text: Kind::Whole(Stream::new(&written.text)), is_new: false }
+        Spool { text: Kind::Whole(Stream::new(&written.text)), is_new: false, is_stored: false }
     }
 
     /// Patches of what there is.
     pub(super) fn patches() -> Spool {
-        Spool { text: Kind::Patches(Patches::default()), is_new: false }
+        Spool { text: Kind::Patches(Patches::default()), is_new: false, is_stored: false }
     }
 
     /// Whether something waits to be stored.
     pub(super) fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Whether it is stored as it is.
+    pub(super) fn is_stored(&self) -> bool {
+        self.is_stored && !self.is_new
     }
 
     /// Takes bytes of a text.
@@ -120,6 +127,13 @@ impl Spool {
                 stream.write(data)?;
             }
             Kind::Whole(_) => return Err(Errno::SPIPE),
+            Kind::Patches(patches) if end.is_none_or(|end| end > written.text.len()) && patches.end_at(offset) => {
+                // Longer than what was there, and written from its start on: a text of its own, with no truncation before it.
+                let mut stream = Stream::new(&written.text);
+                patches.read(offset, |text| stream.write(text))?;
+                self.text = Kind::Whole(stream);
+                return self.write(offset, data, written);
+            }
             Kind::Patches(_) if offset >= written.text.len() => return Err(Errno::NOSPC),
             Kind::Patches(patches) => {
                 let fits = (written.text.len() - offset).min(data.len() as u64) as usize;
@@ -151,7 +165,7 @@ impl Spool {
                 *patches = Patches::default();
             }
         }
-        self.is_new = false;
+        (self.is_new, self.is_stored) = (false, true);
         Ok(())
     }
 }
@@ -196,6 +210,40 @@ impl Patches {
         }
     }
 
+    /// Whether they are all of the text before this byte, and nothing else.
+    fn end_at(&self, offset: u64) -> bool {
+        match &self.written[..] {
+            [] => offset == 0,
+            [one] => *one == (0..offset),
+            _ => false,
+        }
+    }
+
+    /// Hands over what was written before this byte, of which nothing is missing.
+    fn read(&self, end: u64, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut at = 0;
+        while at < end {
+            let mut piece = vec![0; (end - at).min(CHUNK as u64) as usize];
+            self.overlay(at, &mut piece)?;
+            each(&piece)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts what was written over the text that begins at this byte.
+    fn overlay(&self, start: u64, text: &mut [u8]) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        for range in &self.written {
+            let (low, high) = (range.start.max(start), range.end.min(start + text.len() as u64));
+            if low < high {
+                let part = &mut text[(low - start) as usize..(high - start) as usize];
+                file.read_exact_at(part, low).map_err(|error| errno_of(&error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Patches leave every cell where it is, so that the text of the elements that they touch is read anew.
     fn commit(&self, written: &Written, context: &Context<'_>) -> std::result::Result<(), Fault> {
         let Some(file) = &self.file else { return Ok(()) };
@@ -219,13 +267,7 @@ impl Patches {
                 let part = at..stretch.end.min(at + PATCHED);
                 let mut shown = Vec::new();
                 written.render(context.view, context.bytes, part.clone(), &mut shown)?;
-                let start = text.start_of(part.start);
-                for range in &self.written {
-                    let (low, high) = (range.start.max(start), range.end.min(start + shown.len() as u64));
-                    if low < high {
-                        file.read_exact_at(&mut shown[(low - start) as usize..(high - start) as usize], low)?;
-                    }
-                }
+                self.overlay(text.start_of(part.start), &mut shown)?;
                 let mut elements = Vec::new();
                 reader.feed(&shown, &mut elements).map_err(Fault::Text)?;
                 parsed.push(&elements)?;
@@ -270,26 +312,29 @@ fn apply(
     })
 }
 
-/// Truncates a text that is being written. What is left of one that was not touched yet becomes the start of a text of its own.
+/// Truncates a text that is being written. What is left of one becomes the start of a text of its own, with what was written into it.
 pub(super) fn truncate(shared: &Shared, written: &Written, size: u64) -> Result<()> {
     let mut pending = lock(&shared.pending);
     match &mut pending.spool {
         _ if size == 0 => pending.spool = Some(Spool::whole(written)),
         // What is written ends where it ends, and what it replaces has the length that it has.
-        Some(Spool { text: Kind::Whole(stream), .. }) if stream.is_at(size) || size == written.text.len() => {}
-        None if size == written.text.len() => {}
-        Some(_) => return Err(Errno::INVAL),
-        none => {
+        Some(Spool { text: Kind::Whole(stream), .. }) if stream.is_at(size) => {}
+        _ if size == written.text.len() => {}
+        _ if size > written.text.len() => return Err(Errno::FBIG),
+        Some(Spool { text: Kind::Whole(_), .. }) => return Err(Errno::INVAL),
+        patches => {
             let mut spool = Spool::whole(written);
             let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill };
             let mut at = 0;
             while at < size {
                 let window = at..size.min(at + CHUNK as u64);
-                let length = window.end - window.start;
-                shared.body.read(bytes, window, &store::Stream::default(), |text| spool.write(at, text, written))??;
-                at += length;
+                let mut piece = shared.body.read(bytes, window, &store::Stream::default(), <[u8]>::to_vec)?;
+                if let Some(Spool { text: Kind::Patches(patches), .. }) = &patches {
+                    patches.overlay(at, &mut piece)?;
+                }
+                at += spool.write(at, &piece, written)? as u64;
             }
-            *none = Some(spool);
+            *patches = Some(spool);
         }
     }
     Ok(())

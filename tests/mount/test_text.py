@@ -251,3 +251,82 @@ def test_a_gigabyte_of_text_takes_no_memory(source):
         assert (mnt / "a/data.txt").stat().st_size == 10**9
         assert np.array_equal(np.load(source / "b.npy", mmap_mode="r"), array)
         assert 0 < most < 150_000, f"{most} kB"
+
+
+def test_a_string_in_csv_ends_at_a_comma(source):
+    strings = np.array([["two words", "#no"], ["a\tb", "ü ö  ä"], ["", "x"]], "U9")
+    record = np.array([(b"# 1", 2), (b"c d", -3)], [("my name", "S5"), ("n o", "<i4")])
+    np.save(source / "u.npy", strings)
+    np.save(source / "r.npy", record)
+    with mounted(source) as mnt:
+        for name in "ur":
+            before = (source / f"{name}.npy").read_bytes()
+            for form in ["csv", "txt"]:
+                path = mnt / name / f"data.{form}"
+                path.write_bytes(path.read_bytes())
+                assert (source / f"{name}.npy").read_bytes() == before, (name, form)
+        (mnt / "u/data.csv").write_text("# p  q ,#\r\nr s,\n\"t,u\" , v w\n")
+        assert np.load(source / "u.npy").tolist() == [["# p  q", "#"], ["r s", ""], ["t,u", "v w"]]
+        for head in ["my name,n o\n", '"my name" , "n o"\r\n', ""]:
+            (mnt / "r/data.csv").write_text("k,1\nl,2\n")
+            (mnt / "r/data.csv").write_text(f"{head}# x,7\n a b , 8\n")
+            assert np.load(source / "r.npy").tolist() == [(b"# x", 7), (b"a b", 8)], head
+        with refused("EINVAL"):
+            (mnt / "u/data.csv").write_text("a b c\nd e f\n")
+        # Of a number they are no part, even within quotation marks; of a string they are.
+        (mnt / "r/data.csv").write_text('" e ","   9"\n"f"," 10 "\n')
+        assert np.load(source / "r.npy").tolist() == [(b" e ", 9), (b"f", 10)]
+
+
+def test_a_text_may_be_written_before_it_is_truncated(source):
+    array = np.arange(6, dtype="<i2").reshape(2, 3)
+    np.save(source / "a.npy", array)
+    stored = lambda: np.load(source / "a.npy").tolist()
+    with mounted(source) as mnt:
+        shown = len((mnt / "a/row/0.txt").read_bytes())
+        for text in ["7 8 9", "1\n2\n3\n", f"{'10 20 30':>{shown + 20}}\n", "5 6 7".ljust(shown - 1) + "\n"]:
+            with open(mnt / "a/row/0.txt", "r+") as file:
+                assert len(file.read().split()) == 3
+                file.seek(0)
+                file.write(text)
+                file.truncate()
+            assert stored() == [[int(number) for number in text.split()], [3, 4, 5]], text
+        # One that is longer than the cells, in two writes and without a truncation.
+        with mnt.open("a/row/1.txt", os.O_WRONLY) as fd:
+            text = b"11".rjust(shown) + b"   12 13\n"
+            assert os.write(fd, text[: shown - 1]) == shown - 1
+            assert os.write(fd, text[shown - 1 :]) == len(text) - shown + 1
+        assert stored() == [[5, 6, 7], [11, 12, 13]]
+        # After a truncation at the open, and one to what was written.
+        with mnt.open("a/row/1.txt", os.O_WRONLY | os.O_TRUNC) as fd:
+            os.write(fd, b" " * shown + b"1 2 3\n")
+            os.ftruncate(fd, shown + 6)
+            with refused("EFBIG"):
+                os.ftruncate(fd, shown + 7)
+        assert stored() == [[5, 6, 7], [1, 2, 3]]
+        # What is cut off is missing, and what is left is a text with what was written into it.
+        with refused("EINVAL"), mnt.open("a/row/1.txt", os.O_WRONLY) as fd:
+            os.ftruncate(fd, 8)
+        with mnt.open("a/data.txt", os.O_WRONLY) as fd:
+            os.pwrite(fd, b"    70", 7)
+            os.ftruncate(fd, 21)
+            os.pwrite(fd, b"8 9 4\n", 21)
+        assert stored() == [[5, 70, 7], [8, 9, 4]]
+        # Nothing is appended.
+        with refused("ENOSPC"), open(mnt / "a/row/0.txt", "ab", buffering=0) as file:
+            file.write(b"5\n")
+        with mnt.open("a/row/0.txt", os.O_WRONLY) as fd:
+            assert os.pwrite(fd, b"\n5", shown - 1) == 1
+        assert stored() == [[5, 70, 7], [8, 9, 4]]
+
+
+def test_a_text_is_not_continued_by_who_opens_it_next(source):
+    np.save(source / "a.npy", np.zeros((2, 3), "<i2"))
+    with mounted(source) as mnt:
+        # The other descriptor, which is not closed, keeps what it wrote.
+        with mnt.open("a/row/0.txt", os.O_WRONLY | os.O_TRUNC) as fd:
+            os.write(fd, b"1 2 3\n")
+            os.close(os.dup(fd))
+            for offset, text, wanted in [(7, b"    20", [1, 20, 3]), (0, b"    10", [10, 20, 3])]:
+                mnt.write("a/row/0.txt", text, offset)
+                assert np.load(source / "a.npy")[0].tolist() == wanted

@@ -52,6 +52,11 @@ impl Cell {
         }
     }
 
+    /// Whether it is a string.
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self, Cell::Bytes(..) | Cell::Unicode(..))
+    }
+
     /// Bytes of the element.
     pub(super) fn size(&self) -> usize {
         match self {

@@ -46,6 +46,8 @@ pub struct Reader {
     token: Vec<u8>,
     /// Whether an element is one number.
     is_plain: bool,
+    /// Whether blanks within the cell belong to it.
+    is_phrase: bool,
     /// Where the cell began.
     began: (u64, u64),
     line: u64,
@@ -75,6 +77,7 @@ impl Text {
             state: State::Between,
             token: Vec::new(),
             is_plain: matches!(&self.columns[..], [Column { cell: Cell::Number(..), .. }]),
+            is_phrase: false,
             began: (1, 1),
             line: 1,
             column: 0,
@@ -122,7 +125,8 @@ impl Reader {
             let byte = piece.get(at).copied().unwrap_or(byte);
             if self.state == State::Inside {
                 // The rest of the cell at once.
-                let length = piece[at..].iter().position(|&byte| is_separator(byte, style)).unwrap_or(piece.len() - at);
+                let ends = |&byte: &u8| is_separator(byte, style) && !(self.is_phrase && is_blank(byte));
+                let length = piece[at..].iter().position(ends).unwrap_or(piece.len() - at);
                 if length > 0 {
                     self.keep(&piece[at..at + length])?;
                     self.column += length as u64;
@@ -227,18 +231,28 @@ impl Reader {
                 (self.awaits, self.has_cells) = (true, true);
             }
             b'[' | b']' if self.text.style == Style::Json => {}
-            b'#' if !self.has_cells => self.state = State::Comment,
+            b'#' if !self.has_cells && !self.awaits_phrase() => self.state = State::Comment,
             b'"' => {
-                self.state = State::Quoted;
+                (self.state, self.is_phrase) = (State::Quoted, false);
                 self.began = (self.line, self.column);
             }
             _ => {
-                self.state = State::Inside;
+                (self.state, self.is_phrase) = (State::Inside, self.awaits_phrase());
                 self.began = (self.line, self.column);
                 self.keep(&[byte])?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the next cell is a string, or a name with blanks, between commas.
+    fn awaits_phrase(&self) -> bool {
+        let names = self.header.and_then(|passed| self.text.columns.get(passed));
+        self.text.style == Style::Commas
+            && match names {
+                Some(column) => column.name.bytes().any(is_blank),
+                None => self.text.columns[self.next].cell.is_string(),
+            }
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), Bad> {
@@ -274,7 +288,8 @@ impl Reader {
         self.state = State::Between;
         (self.awaits, self.has_cells) = (false, true);
         let token = std::mem::take(&mut self.token);
-        let outcome = self.take(&token, elements);
+        let padding = if self.is_phrase { token.iter().rev().take_while(|&&byte| is_blank(byte)).count() } else { 0 };
+        let outcome = self.take(&token[..token.len() - padding], elements);
         self.token = token;
         if outcome.is_ok() {
             self.token.clear();
@@ -294,6 +309,8 @@ impl Reader {
             return Err(self.too_many());
         }
         let column = &self.text.columns[self.next];
+        // Programs that take our blanks for a part of a cell write them between quotation marks.
+        let token = if column.cell.is_string() { token } else { token.trim_ascii() };
         let part = &mut self.element[column.offset..column.offset + column.cell.size()];
         column.cell.parse(token, part).map_err(|fault| match fault {
             Fault::Meaning => self.bad("this is no value of the type", false),
@@ -318,6 +335,10 @@ impl Reader {
         let (line, column) = self.began;
         Bad { line, column, token: String::from_utf8_lossy(start).into_owned(), what, is_unfit }
     }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 fn is_separator(byte: u8, style: Style) -> bool {
