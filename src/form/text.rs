@@ -248,8 +248,10 @@ impl Text {
                 canonical.resize(now.len(), 0);
                 let mut text = vec![b' '; column.width];
                 column.cell.write(now, &mut text);
-                let is_same = column.cell.parse(&cell::unquoted(text.trim_ascii()), &mut canonical).is_ok()
-                    && canonical == parsed;
+                // It stands at the end of its cell, and begins and ends with no blank.
+                let start = text.iter().position(|&byte| byte != b' ').unwrap_or(text.len());
+                let is_same =
+                    column.cell.parse(&cell::unquoted(&text[start..]), &mut canonical).is_ok() && canonical == parsed;
                 if !is_same {
                     now.copy_from_slice(parsed);
                 }
@@ -319,7 +321,9 @@ fn index(mut number: u64, shape: &[u64]) -> String {
 
 /// The line with the names of the columns.
 fn header(columns: &[Column]) -> Vec<u8> {
-    let names = columns.iter().map(|column| match column.name.contains([',', '"', '\n', '\r']) {
+    let is_special =
+        |name: &str| name.contains([',', '"', '\n', '\r']) || name.trim_matches([' ', '\t']).len() < name.len();
+    let names = columns.iter().map(|column| match is_special(&column.name) {
         true => format!("\"{}\"", column.name.replace('"', "\"\"")),
         false => column.name.clone(),
     });

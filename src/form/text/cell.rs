@@ -85,6 +85,11 @@ impl Cell {
         }
     }
 
+    /// Whether it is a string, which may have blanks in it.
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self, Cell::Bytes(..) | Cell::Unicode(..))
+    }
+
     /// Writes the text, right-aligned, into a cell of blanks as wide as [`Cell::width`].
     pub(super) fn write(&self, element: &[u8], text: &mut [u8]) {
         match self {
@@ -187,10 +192,12 @@ fn print(cell: &mut [u8], text: std::fmt::Arguments<'_>) {
 fn quoted(text: &[u8], style: Style) -> Cow<'_, [u8]> {
     let is_special = |byte: &u8| match byte {
         b'"' | b'\n' | b'\r' | b',' | b'#' => true,
-        b' ' | b'\t' => style == Style::Blanks || text.first() == Some(&b' ') || text.last() == Some(&b' '),
+        // Between commas a string may have blanks, but for those at its ends.
+        b' ' | b'\t' => style == Style::Blanks,
         _ => false,
     };
-    if !text.is_empty() && !text.iter().any(is_special) {
+    let is_blank = |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\t'));
+    if !is_blank(text.first()) && !is_blank(text.last()) && !text.iter().any(is_special) {
         return Cow::Borrowed(text);
     }
     let mut quoted = vec![b'"'];
@@ -336,16 +343,26 @@ fn texts_of_small(which: u8) -> Vec<Box<[u8]>> {
         if !number.is_finite() {
             return unusual(number, Style::Blanks).into();
         }
+        let text_of = |number: f64| -> Box<[u8]> {
+            let mut buffer = zmij::Buffer::new();
+            let text = buffer.format_finite(number);
+            // A large number of few digits would have many zeros.
+            if text.len() <= WIDTH_OF_SMALL {
+                text.as_bytes().into()
+            } else {
+                format!("{number:e}").into_bytes().into()
+            }
+        };
         // The fewest digits that lead back to the same bits.
         for digits in 0..9 {
             let shorter: f64 = format!("{number:.digits$e}").parse().unwrap_or(number);
             let mut back = [0; 2];
             from_double.read(&shorter.to_le_bytes(), &mut back[..size]);
             if back == stored {
-                return zmij::Buffer::new().format_finite(shorter).as_bytes().into();
+                return text_of(shorter);
             }
         }
-        zmij::Buffer::new().format_finite(number).as_bytes().into()
+        text_of(number)
     };
     (0..=u16::try_from((1_u32 << (8 * size)) - 1).unwrap_or(u16::MAX)).map(text_of).collect()
 }
@@ -431,20 +448,26 @@ fn whole(text: &str) -> Result<i128, Fault> {
 /// A float as programs write them: also with Fortran's exponent `D`, and R's `NA`.
 fn float(text: &str) -> Result<f64, Fault> {
     match text.parse::<f64>() {
-        // So large a number is written out; infinity is a word.
-        Ok(number) if number.is_infinite() && text.contains(|letter: char| letter.is_ascii_digit()) => {
-            if text.trim_start_matches('-') == "1e999" { Ok(number) } else { Err(Fault::Range) }
-        }
+        Ok(number) if number.is_infinite() => written_out(number, text),
         Ok(number) if number.is_nan() => Ok(f64::NAN),
         Ok(number) => Ok(number),
         Err(_) => match text {
             "NA" | "null" | "-nan" | "NULL" | "NaT" | "" => Ok(f64::NAN),
             "Infinity" => Ok(f64::INFINITY),
             "-Infinity" => Ok(f64::NEG_INFINITY),
-            _ if text.contains(['d', 'D']) => text.replace(['d', 'D'], "e").parse().map_err(|_| Fault::Meaning),
+            _ if text.contains(['d', 'D']) => {
+                let number = text.replace(['d', 'D'], "e").parse().map_err(|_| Fault::Meaning)?;
+                if f64::is_infinite(number) { written_out(number, text) } else { Ok(number) }
+            }
             _ => Err(Fault::Meaning),
         },
     }
+}
+
+/// Infinity is a word, or the one number that JSON has for it; any other in digits is larger than a float can be.
+fn written_out(number: f64, text: &str) -> Result<f64, Fault> {
+    let has_digits = text.contains(|letter: char| letter.is_ascii_digit());
+    if has_digits && text.trim_start_matches('-') != "1e999" { Err(Fault::Range) } else { Ok(number) }
 }
 
 fn parse_complex(number: Element, text: &[u8], element: &mut [u8]) -> Result<(), Fault> {

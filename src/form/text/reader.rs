@@ -91,11 +91,13 @@ impl Reader<'_> {
     /// # Errors
     /// The first cell that is none.
     pub fn feed(&mut self, piece: &[u8], elements: &mut Vec<u8>) -> Result<(), Bad> {
-        let (mut at, style) = (0, self.text.style);
+        let mut at = 0;
         while let Some(&byte) = piece.get(at) {
             if self.state == State::Inside {
                 // The rest of the cell at once.
-                let length = piece[at..].iter().position(|&byte| is_separator(byte, style)).unwrap_or(piece.len() - at);
+                let has_blanks = self.has_blanks();
+                let is_end = |&byte: &u8| self.is_separator(byte) && !(has_blanks && matches!(byte, b' ' | b'\t'));
+                let length = piece[at..].iter().position(is_end).unwrap_or(piece.len() - at);
                 if length > 0 {
                     self.keep(&piece[at..at + length])?;
                     self.column += length as u64;
@@ -122,7 +124,7 @@ impl Reader<'_> {
                 }
                 (State::Quote, _) => {
                     self.end_cell(elements)?;
-                    if !is_separator(byte, style) {
+                    if !self.is_separator(byte) {
                         return Err(self.bad("something follows the closing quotation mark", false));
                     }
                     self.between(byte, elements)?;
@@ -183,6 +185,21 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn is_separator(&self, byte: u8) -> bool {
+        matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',')
+            || self.text.style == Style::Json && matches!(byte, b'[' | b']')
+    }
+
+    /// Whether blanks belong to the cell that comes: to strings between commas, and to names of columns that have some.
+    fn has_blanks(&self) -> bool {
+        let name = self.header.and_then(|passed| self.text.columns.get(passed)).map(|column| &column.name);
+        self.text.style == Style::Commas
+            && match name {
+                Some(name) if name.contains([' ', '\t']) => true,
+                _ => self.text.columns.get(self.next).is_some_and(|column| column.cell.is_string()),
+            }
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Result<(), Bad> {
         if self.token.len() + bytes.len() > LONGEST {
             return Err(self.bad("a cell is longer than any number", false));
@@ -213,9 +230,13 @@ impl Reader<'_> {
     }
 
     fn end_cell(&mut self, elements: &mut Vec<u8>) -> Result<(), Bad> {
-        self.state = State::Between;
         (self.awaits, self.has_cells) = (false, true);
-        let token = std::mem::take(&mut self.token);
+        let mut token = std::mem::take(&mut self.token);
+        if self.state == State::Inside {
+            // Those before the next comma are none of the cell's.
+            token.truncate(token.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1));
+        }
+        self.state = State::Between;
         let outcome = self.take(&token, elements);
         self.token = token;
         if outcome.is_ok() {
@@ -255,8 +276,4 @@ impl Reader<'_> {
         let (line, column) = self.began;
         Bad { line, column, token: String::from_utf8_lossy(start).into_owned(), what, is_unfit }
     }
-}
-
-fn is_separator(byte: u8, style: Style) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',') || style == Style::Json && matches!(byte, b'[' | b']')
 }
