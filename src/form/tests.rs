@@ -43,13 +43,13 @@ fn binary(number: usize) -> Binary {
 
 #[test]
 fn a_header_is_its_own_and_no_other_slices() {
-    for number in 0..SLICES.len() {
+    for (number, slice) in SLICES.iter().enumerate() {
         let ours = binary(number);
-        assert!(ours.accepts(&ours.head), "{:?}", SLICES[number]);
-        assert!(!ours.accepts(&[]) && !ours.accepts(&ours.head[1..]), "{:?}", SLICES[number]);
+        assert!(ours.accepts(&ours.head), "{slice:?}");
+        assert!(!ours.accepts(&[]) && !ours.accepts(&ours.head[1..]), "{slice:?}");
         for other in (0..SLICES.len()).filter(|&other| other != number) {
             let (theirs, kind) = (binary(other).head, SLICES[other].2);
-            assert!(!ours.accepts(&theirs), "{:?} took the header of {kind}", SLICES[number]);
+            assert!(!ours.accepts(&theirs), "{slice:?} took the header of {kind}");
         }
     }
 }

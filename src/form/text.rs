@@ -22,6 +22,7 @@ use crate::dtype::DType;
 
 mod cell;
 mod reader;
+mod small;
 mod time;
 
 use cell::Cell;

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 use std::io::Write;
-use std::sync::LazyLock;
 
-use super::{Style, time};
+use super::{Style, small, time};
 use crate::convert::{Code, Conversion, Element};
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
 
@@ -71,7 +70,7 @@ impl Cell {
                     Code::Int(size) => [4, 6, 8, 11, 0, 0, 0, 20][usize::from(size) - 1],
                     Code::Uint(size) => [3, 5, 8, 10, 0, 0, 0, 20][usize::from(size) - 1],
                     Code::Float(4) => 16,
-                    Code::Small(_) => WIDTH_OF_SMALL,
+                    Code::Small(_) => small::WIDTH,
                     Code::Float(_) | Code::Extended | Code::Ibm => 24,
                 };
                 if element.complex { 2 * one + 1 } else { one }
@@ -280,20 +279,17 @@ fn write_number(number: Element, style: Style, element: &[u8], text: &mut [u8]) 
             right(zmij::Buffer::new().format_finite(number).as_bytes(), text)
         }
         Plain::Double(number) => right(unusual(number, style), text),
-        Plain::Small(which, bits) => {
-            let known = &SMALL[usize::from(which)][usize::from(bits)];
-            match &**known {
-                b"nan" => right(unusual(f64::NAN, style), text),
-                b"inf" => right(unusual(f64::INFINITY, style), text),
-                b"-inf" => right(unusual(f64::NEG_INFINITY, style), text),
-                known => right(known, text),
-            }
-        }
+        Plain::Small(which, bits) => match small::text(which, bits) {
+            b"nan" => right(unusual(f64::NAN, style), text),
+            b"inf" => right(unusual(f64::INFINITY, style), text),
+            b"-inf" => right(unusual(f64::NEG_INFINITY, style), text),
+            known => right(known, text),
+        },
     }
 }
 
 /// What is no finite number.
-fn unusual(number: f64, style: Style) -> &'static [u8] {
+pub(super) fn unusual(number: f64, style: Style) -> &'static [u8] {
     match (style, number.is_nan(), number > 0.0) {
         (Style::Json, true, _) => b"null",
         (Style::Json, false, true) => b"1e999",
@@ -314,57 +310,6 @@ fn write_complex(number: Element, style: Style, element: &[u8], text: &mut [u8])
     let (real, imaginary) = (real.trim_ascii(), imaginary.trim_ascii());
     let plus: &[u8] = if imaginary.starts_with(b"-") { b"" } else { b"+" };
     right(&[real, plus, imaginary, b"j"].concat(), text);
-}
-
-/// Bytes of the longest text of a float of at most 16 bits.
-const WIDTH_OF_SMALL: usize = 11;
-
-/// The texts of all floats of at most 16 bits, by kind and by their bits, once they are needed.
-static SMALL: [LazyLock<Vec<Box<[u8]>>>; 9] = [
-    LazyLock::new(|| texts_of_small(0)),
-    LazyLock::new(|| texts_of_small(1)),
-    LazyLock::new(|| texts_of_small(2)),
-    LazyLock::new(|| texts_of_small(3)),
-    LazyLock::new(|| texts_of_small(4)),
-    LazyLock::new(|| texts_of_small(5)),
-    LazyLock::new(|| texts_of_small(6)),
-    LazyLock::new(|| texts_of_small(7)),
-    LazyLock::new(|| texts_of_small(8)),
-];
-
-fn texts_of_small(which: u8) -> Vec<Box<[u8]>> {
-    let (code, double) = (Element::new(Code::Small(which), false), Element::new(Code::Float(8), false));
-    let size = code.size();
-    let (to_double, from_double) = (Conversion::new(code, double), Conversion::new(double, code));
-    let text_of = |bits: u16| {
-        let (stored, mut bytes) = (bits.to_le_bytes(), [0; 8]);
-        to_double.read(&stored[..size], &mut bytes);
-        let number = f64::from_le_bytes(bytes);
-        if !number.is_finite() {
-            return unusual(number, Style::Blanks).into();
-        }
-        let text_of = |number: f64| -> Box<[u8]> {
-            let mut buffer = zmij::Buffer::new();
-            let text = buffer.format_finite(number);
-            // A large number of few digits would have many zeros.
-            if text.len() <= WIDTH_OF_SMALL {
-                text.as_bytes().into()
-            } else {
-                format!("{number:e}").into_bytes().into()
-            }
-        };
-        // The fewest digits that lead back to the same bits.
-        for digits in 0..9 {
-            let shorter: f64 = format!("{number:.digits$e}").parse().unwrap_or(number);
-            let mut back = [0; 2];
-            from_double.read(&shorter.to_le_bytes(), &mut back[..size]);
-            if back == stored {
-                return text_of(shorter);
-            }
-        }
-        text_of(number)
-    };
-    (0..=u16::try_from((1_u32 << (8 * size)) - 1).unwrap_or(u16::MAX)).map(text_of).collect()
 }
 
 fn parse_number(number: Element, text: &[u8], element: &mut [u8]) -> Result<(), Fault> {

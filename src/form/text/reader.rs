@@ -171,7 +171,8 @@ impl Reader<'_> {
                 (self.awaits, self.has_cells) = (true, true);
             }
             b'[' | b']' if self.text.style == Style::Json => {}
-            b'#' if !self.has_cells => self.state = State::Comment,
+            // A string between commas may begin so.
+            b'#' if !self.has_cells && (self.header.is_some() || !self.has_blanks()) => self.state = State::Comment,
             b'"' => {
                 self.state = State::Quoted;
                 self.began = (self.line, self.column);

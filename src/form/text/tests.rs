@@ -219,6 +219,23 @@ fn what_is_fed_in_pieces_is_read_as_the_whole() {
 }
 
 #[test]
+fn strings_between_commas_need_no_quotation_marks() {
+    let text = text_of("[('a b', 'S6'), ('n', 'i1'), ('c', 'S6')]", None, &[3], "csv").expect("a text");
+    let record = |a: &[u8], n: u8, c: &[u8]| {
+        let mut bytes = vec![0; 13];
+        bytes[..a.len()].copy_from_slice(a);
+        bytes[6] = n;
+        bytes[7..7 + c.len()].copy_from_slice(c);
+        bytes
+    };
+    let wanted = [record(b"x  y", 1, b""), record(b"", 2, b"#z"), record(b"#w v", 3, b" q ")].concat();
+    for head in ["a b,n,c\n", "# a comment, of no matter\r\na b , n,c\r\n", "", "\n"] {
+        let whole = format!("{head}x  y ,1,\n,2\t, #z\r\n#w v, 3 ,\" q \"");
+        assert_eq!(read(&text, whole.as_bytes(), 1), Ok(wanted.clone()), "{head}");
+    }
+}
+
+#[test]
 fn a_part_of_a_text_is_read_as_it_stands() {
     let mut rng = fastrand::Rng::with_seed(4);
     for (suffix, shape) in [("txt", &[6, 5][..]), ("csv", &[6, 5]), ("json", &[3, 2, 5]), ("csv", &[30])] {
