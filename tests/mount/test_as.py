@@ -304,6 +304,30 @@ def test_names_facts_and_what_is_none(source, rng):
             assert ("npy" in facts["forms"]) and ("vrt" not in facts["forms"])
 
 
+def test_arrays_without_axes_or_elements_and_far_too_many(source):
+    np.save(source / "none.npy", np.array(5, ">i2"))
+    np.save(source / "empty.npy", np.zeros((3, 0), "<f4"))
+    vast = {"zarr_format": 3, "node_type": "array", "shape": [2**60], "data_type": "uint8", "fill_value": 7, "codecs": [{"name": "bytes"}],
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4096]}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}}, "attributes": {}}
+    (source / "vast").mkdir()
+    (source / "vast/zarr.json").write_text(json.dumps(vast))
+    with mounted(source) as mnt:
+        assert checked(mnt / "none/as/f8be/data") == np.array(5.0, ">f8").tobytes()
+        (mnt / "none/as/f4/data").write_bytes(np.float32(-7).tobytes())
+        assert np.load(source / "none.npy") == -7 and float((mnt / "none/as/f4/data.txt").read_text()) == -7
+        for path in ["as/i8/data", "as/i8/row/1", "as/i8/data.txt", "value/as/i2/T/data"]:
+            assert checked(mnt / "empty" / path) == b""
+            (mnt / "empty" / path).write_bytes(b"")
+        # Twice as many bytes as a file can have.
+        assert (mnt / "vast/as/u4/data").stat().st_size == 2**62
+        for name in ["u8", "f8be", "c32"]:
+            with refused("ENOENT"):
+                os.stat(mnt / "vast/as" / name / "data")
+        with mnt.open("vast/as/u4/data") as fd:
+            assert os.pread(fd, 8, 2**62 - 8) == bytes([7, 0, 0, 0]) * 2
+
+
 def test_forms_below(source, rng):
     array = rng.integers(0, 256, (5, 9)).astype(">f8")
     np.save(source / "a.npy", array)
