@@ -92,10 +92,19 @@ enum Part {
 pub(super) struct Pending {
     /// The header, if a part of it was written.
     head: Vec<u8>,
-    /// Elements of which a part was written, with a mark for each byte that is there.
-    split: BTreeMap<u64, Vec<Option<u8>>>,
+    /// Elements of which a part was written.
+    split: BTreeMap<u64, Parts>,
     /// The text.
     pub(super) spool: Option<Spool>,
+}
+
+/// An element of which a part was written.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// Its bytes, as far as they are there.
+    bytes: Vec<Option<u8>>,
+    /// Whether some of them were written since it was last stored.
+    is_new: bool,
 }
 
 impl Body {
@@ -263,7 +272,9 @@ impl Body {
                 context.put(conversion, whole)?;
                 while split.len() > SPLIT {
                     let Some((number, parts)) = split.pop_first() else { break };
-                    context.complete(conversion, number, &parts)?;
+                    if parts.is_new {
+                        context.complete(conversion, number, &parts.bytes)?;
+                    }
                 }
                 pending.split = split;
                 Ok(data.len())
@@ -275,7 +286,7 @@ impl Body {
         Ok(if shown.elements.conversion.is_none() && written < data.len() { written } else { data.len() })
     }
 
-    /// Stores what waits, as when the file is closed.
+    /// Stores what waits, as when the file is closed. Whoever has the file open too may still write the rest of an element.
     ///
     /// # Errors
     /// EINVAL where a part of another header was written; ERANGE as for [`Body::write`].
@@ -287,15 +298,17 @@ impl Body {
     ) -> Result<()> {
         let Look::Binary(shown) = &self.look else { return Ok(()) };
         let mut pending = lock(pending);
+        let mut outcome = Ok(());
         if let Some(conversion) = &shown.elements.conversion {
             let context = Context { elements: &shown.elements, view: &self.view, bytes, store };
-            for (number, parts) in std::mem::take(&mut pending.split) {
-                context.complete(conversion, number, &parts)?;
+            for (&number, parts) in pending.split.iter_mut().filter(|(_, parts)| parts.is_new) {
+                parts.is_new = false;
+                outcome = outcome.and(context.complete(conversion, number, &parts.bytes));
             }
         }
         let head = std::mem::take(&mut pending.head);
         if head.is_empty() || shown.binary.accepts(&head) {
-            return Ok(());
+            return outcome;
         }
         pending.head = head;
         Err(Errno::INVAL)
@@ -412,14 +425,15 @@ impl Elements {
     }
 
     /// Sorts written bytes into whole elements and parts of others.
-    fn split(&self, at: u64, data: &[u8], split: &mut BTreeMap<u64, Vec<Option<u8>>>, whole: &mut Vec<(u64, Vec<u8>)>) {
+    fn split(&self, at: u64, data: &[u8], split: &mut BTreeMap<u64, Parts>, whole: &mut Vec<(u64, Vec<u8>)>) {
         let size = self.shown as usize;
         let (mut number, skip) = (at / self.shown, (at % self.shown) as usize);
         let mut data = data;
         let mut part = |number: u64, start: usize, data: &[u8], whole: &mut Vec<(u64, Vec<u8>)>| {
-            let parts = split.entry(number).or_insert_with(|| vec![None; size]);
-            parts[start..].iter_mut().zip(data).for_each(|(part, &byte)| *part = Some(byte));
-            if let Some(element) = parts.iter().copied().collect::<Option<Vec<u8>>>() {
+            let parts = split.entry(number).or_insert_with(|| Parts { bytes: vec![None; size], is_new: true });
+            parts.is_new = true;
+            parts.bytes[start..].iter_mut().zip(data).for_each(|(part, &byte)| *part = Some(byte));
+            if let Some(element) = parts.bytes.iter().copied().collect::<Option<Vec<u8>>>() {
                 split.remove(&number);
                 whole.push((number, element));
             }

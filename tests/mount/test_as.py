@@ -13,7 +13,7 @@ import segyio
 import zarr
 
 from elements import ALL, SMALL, STORED, TYPES, checked, converted, is_same, numbers, safetensors, saved
-from harness import mounted, refused, run
+from harness import mounted, refused, run, shell
 
 def test_every_pair_is_what_numpy_makes_of_it(source, rng):
     arrays = saved(source, rng)
@@ -183,6 +183,34 @@ def test_an_element_in_two_parts_is_refused_with_the_second(source):
             os.pwrite(fd, bytes_of[::-1][:1], 16)
             os.pwrite(fd, b"\xff", 17)
         assert np.load(source / "a.npy").tolist() == [1, 5, 1, 1]
+
+
+def test_an_element_in_two_parts_by_two_programs(source, scratch):
+    np.save(source / "a.npy", np.array([1, 2, 3], "u1"))
+    with mounted(source) as mnt:
+        (scratch / "new").write_bytes(np.array([200.0, 100.0, 50.0], ">f8").tobytes())
+        for number in [1, 3, 9, 20]:
+            np.save(source / "a.npy", np.array([1, 2, 3], "u1"))
+            # The first closes what it had, and the second goes on where it stopped.
+            script = f'{{ head -c {number}; cat; }} < "$1" > "$2"'
+            outcome = shell(script, scratch / "new", mnt / "a/as/f8be/data")
+            assert outcome.returncode == 0, outcome.stderr
+            assert np.load(source / "a.npy").tolist() == [200, 100, 50], number
+        new = np.array([7.0, 8.0], ">f8").tobytes()
+        with mnt.open("a/as/f8be/data", os.O_WRONLY) as fd:
+            # Of two that are not complete, one does not fit: whoever closes is told, and the other is stored.
+            os.pwrite(fd, b"\x7e", 0)
+            os.pwrite(fd, new[8:15], 8)
+            with refused("ERANGE"):
+                os.close(os.dup(fd))
+            assert np.load(source / "a.npy").tolist() == [200, 8, 50]
+            os.pwrite(fd, new[:1], 0)
+            os.pwrite(fd, new[1:8], 1)
+            assert np.load(source / "a.npy").tolist() == [7, 8, 50]
+            # What is stored is not stored again.
+            mnt.write("a/data", b"\x09", 1)
+            os.close(os.dup(fd))
+        assert np.load(source / "a.npy").tolist() == [7, 9, 50]
 
 
 def test_truncation_and_gaps(source):
