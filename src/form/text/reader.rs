@@ -149,6 +149,7 @@ impl Reader<'_> {
             self.end_row(elements)?;
         }
         if self.done < self.count || self.next > 0 {
+            self.began = (self.line, self.column);
             return Err(self.bad("the text ends too early: numbers are missing", false));
         }
         Ok(())

@@ -218,6 +218,75 @@ fn what_is_fed_in_pieces_is_read_as_the_whole() {
     }
 }
 
+/// Texts of single numbers, as others may write them.
+#[test]
+fn single_numbers_in_pieces() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let cells = [
+        "1",
+        "-2",
+        "+3",
+        "4.",
+        ".5",
+        "6e1",
+        "7E-1",
+        "0.125",
+        "nan",
+        "inf",
+        "-inf",
+        "1e999",
+        "1e400",
+        "1D2",
+        "",
+        "#",
+        "# 9",
+        "9#",
+        "\"8\"",
+        "1_0",
+        "0x1",
+        "1e",
+        "--1",
+        "256",
+        "1e39",
+        "99999999999999999999",
+        "true",
+        "1.5.2",
+        "NA",
+        "null",
+        "\r",
+        "\t",
+        "[1",
+        "2]",
+        "-",
+        "e5",
+        "infinity",
+        "4.9e-324",
+        "1.00000000000000011102230246251565404236316680908203125",
+        "16777217.0000000001",
+        "\u{e9}",
+    ];
+    for round in 0..20_000 {
+        let (dtype, element) = TYPES[rng.usize(..27)];
+        let suffix = ["txt", "csv", "json"][rng.usize(..3)];
+        let Some(text) = text_of(dtype, element, &[2, 3], suffix) else { continue };
+        let mut shown = String::new();
+        for _ in 0..rng.usize(5..8) {
+            let kind = if rng.u8(..5) > 0 { rng.usize(..9) } else { rng.usize(..cells.len()) };
+            shown.push_str(["", "", " ", "         ", "[", "\t"][rng.usize(..6)]);
+            shown.push_str(cells[kind]);
+            shown.push_str([",", ",", "\n", " ", "\r\n", " ,", "]"][rng.usize(..7)]);
+        }
+        let whole = read(&text, shown.as_bytes(), usize::MAX);
+        for piece in [1, 2, 3, 5, 8, 13] {
+            assert_eq!(
+                read(&text, shown.as_bytes(), piece),
+                whole,
+                "round {round}: {dtype} {element:?} {suffix} {shown:?} in pieces of {piece}"
+            );
+        }
+    }
+}
+
 #[test]
 fn strings_between_commas_need_no_quotation_marks() {
     let text = text_of("[('a b', 'S6'), ('n', 'i1'), ('c', 'S6')]", None, &[3], "csv").expect("a text");
