@@ -116,6 +116,9 @@ impl Conversion {
         let numbers = stored.len() / self.from.code.size();
         decode(self.from, stored, &mut first[..numbers * kind.size()]);
         let count = if self.from.complex && !self.to.complex {
+            if self.to.code == Code::Bool {
+                join_truth(kind, &mut first[..numbers * kind.size()]);
+            }
             drop_imaginary(&mut first, kind.size(), numbers / 2);
             numbers / 2
         } else {
@@ -273,6 +276,14 @@ fn encode(element: Element, kind: Native, numbers: &[u8], bytes: &mut [u8]) {
 fn drop_imaginary(numbers: &mut [u8], size: usize, count: usize) {
     for at in 1..count {
         numbers.copy_within(2 * at * size..(2 * at + 1) * size, at * size);
+    }
+}
+
+/// Of pairs of floats the second goes into the place of a first that is 0: a pair is true if either of them is.
+fn join_truth(kind: Native, numbers: &mut [u8]) {
+    let is_zero: Vec<bool> = native::floats(kind, numbers).into_iter().step_by(2).map(|real| real == 0.0).collect();
+    for (pair, _) in numbers.chunks_exact_mut(2 * kind.size()).zip(is_zero).filter(|(_, is_zero)| *is_zero) {
+        pair.copy_within(kind.size().., 0);
     }
 }
 

@@ -232,6 +232,8 @@ impl Code {
         match self {
             Code::Bool | Code::Small(_) if kind == Native::F32 => Native::F32,
             Code::Bool | Code::Small(_) => Native::F64,
+            // A float is cut to the range of 24 bits, and not to that of 32.
+            Code::Int(3) | Code::Uint(3) if matches!(kind, Native::F32 | Native::F64) => Native::F64,
             _ => self.native(),
         }
     }
@@ -262,6 +264,13 @@ impl Code {
                 each(numbers, bytes, |number| [u8::from(f32::from_ne_bytes(number) != 0.0)]);
             }
             Code::Bool => each(numbers, bytes, |number| [u8::from(f64::from_ne_bytes(number) != 0.0)]),
+            Code::Int(3) | Code::Uint(3) if kind == Native::F64 => {
+                let (low, high) = if self == Code::Int(3) { (-8_388_608.0, 8_388_607.0) } else { (0.0, 16_777_215.0) };
+                each(numbers, bytes, |number| {
+                    let [a, b, c, _] = (f64::from_ne_bytes(number).clamp(low, high) as i32).to_le_bytes();
+                    [a, b, c]
+                });
+            }
             Code::Int(3) | Code::Uint(3) => each(numbers, bytes, |[a, b, c, _]: [u8; 4]| [a, b, c]),
             Code::Small(which) => encode_small(which, kind, numbers, bytes),
             Code::Extended => each(numbers, bytes, |number| small::extended(f64::from_ne_bytes(number)).to_le_bytes()),

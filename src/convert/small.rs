@@ -118,6 +118,10 @@ impl Small {
             return self.nan;
         }
         let magnitude = number.abs();
+        if !self.is_signed && number <= 2_f64.powi(1 - self.bias) {
+            // Below the second of the powers of two there is only the first.
+            return (number > 0.0).then_some(u64::from(number >= 1.5 * 2_f64.powi(-self.bias)));
+        }
         // The exponent of the numbers just above zero, which have no leading 1, is that of the least ones with it.
         let least = 1 - self.bias;
         let exponent = ((magnitude.to_bits() >> 52) as i32 - 1023).max(least);
@@ -130,9 +134,6 @@ impl Small {
             let bits = (((exponent - least) as u64) << self.mantissa_bits) + units;
             if bits <= self.largest { bits } else { self.infinity? }
         };
-        if !self.is_signed && number <= 0.0 {
-            return None;
-        }
         let is_negative = number.is_sign_negative() && (bits != 0 || self.has_negative_zero);
         Some(bits | u64::from(is_negative) << (self.exponent_bits + self.mantissa_bits))
     }
@@ -147,8 +148,19 @@ pub fn from_extended(bits: u128) -> f64 {
         (exponent, _) => {
             // Beyond these a double is infinite, or zero.
             let exponent = (i32::from(exponent) - 16383 - 63).clamp(-1200, 1100);
-            let half = exponent / 2;
-            mantissa as f64 * 2_f64.powi(half) * 2_f64.powi(exponent - half)
+            match -1074 - exponent {
+                // Units of the least double, of which fewer than 53 bits are left: rounded once.
+                shift @ 12.. => {
+                    let (whole, rest) =
+                        (u128::from(mantissa) >> shift.min(100), u128::from(mantissa) << 64 >> shift.min(100));
+                    let (rest, half) = (rest as u64, 1 << 63);
+                    f64::from_bits(whole as u64 + u64::from(rest > half || rest == half && whole & 1 == 1))
+                }
+                _ => {
+                    let half = exponent / 2;
+                    mantissa as f64 * 2_f64.powi(half) * 2_f64.powi(exponent - half)
+                }
+            }
         }
     };
     if high >> 15 == 1 { -size } else { size }

@@ -311,7 +311,9 @@ impl Column {
     fn means(&self, parsed: &[u8], element: &[u8]) -> bool {
         let (mut text, mut canonical) = (vec![b' '; self.width], vec![0; element.len()]);
         self.cell.write(element, &mut text);
-        self.cell.parse(&cell::unquoted(text.trim_ascii()), &mut canonical).is_ok() && canonical == parsed
+        // It stands at the end of its cell, and begins with no blank.
+        let start = text.iter().position(|&byte| byte != b' ').unwrap_or(text.len());
+        self.cell.parse(&cell::unquoted(&text[start..]), &mut canonical).is_ok() && canonical == parsed
     }
 }
 
@@ -385,7 +387,9 @@ fn index(mut number: u64, shape: &[u64]) -> String {
 
 /// The line with the names of the columns.
 fn header(columns: &[Column]) -> Vec<u8> {
-    let names = columns.iter().map(|column| match column.name.contains([',', '"', '\n', '\r']) {
+    let is_special =
+        |name: &str| name.contains([',', '"', '\n', '\r']) || name.trim_matches([' ', '\t']).len() < name.len();
+    let names = columns.iter().map(|column| match is_special(&column.name) {
         true => format!("\"{}\"", column.name.replace('"', "\"\"")),
         false => column.name.clone(),
     });

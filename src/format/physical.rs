@@ -85,7 +85,8 @@ struct Varies;
 pub fn values(array: &Array, field: Option<&str>, stored: Element) -> Option<Conversion> {
     let attributes = Attributes { array };
     let (scale, offset, missing) = scaling(&attributes, field).ok()?;
-    let is_unsigned = matches!(array.attributes.get("_Unsigned"), Some(Value::String(text)) if text == "true");
+    let is_unsigned =
+        matches!(array.attributes.get("_Unsigned"), Some(Value::String(text)) if text.eq_ignore_ascii_case("true"));
     let from = match stored.code {
         Code::Int(size) if is_unsigned => Element { code: Code::Uint(size), ..stored },
         _ => stored,

@@ -92,10 +92,19 @@ enum Part {
 pub(super) struct Pending {
     /// The header, if a part of it was written.
     head: Vec<u8>,
-    /// Elements of which a part was written, with a mark for each byte that is there.
-    split: BTreeMap<u64, Vec<Option<u8>>>,
+    /// Elements of which a part was written.
+    split: BTreeMap<u64, Parts>,
     /// The text.
     pub(super) spool: Option<Spool>,
+}
+
+/// An element of which a part was written.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// Its bytes, as far as they are there.
+    bytes: Vec<Option<u8>>,
+    /// Whether some of them were written since it was last stored.
+    is_new: bool,
 }
 
 impl Body {
@@ -276,7 +285,9 @@ impl Body {
                 context.put(conversion, whole)?;
                 while split.len() > SPLIT {
                     let Some((number, parts)) = split.pop_first() else { break };
-                    context.complete(conversion, number, &parts)?;
+                    if parts.is_new {
+                        context.complete(conversion, number, &parts.bytes)?;
+                    }
                 }
                 pending.split = split;
                 Ok(data.len())
@@ -288,7 +299,7 @@ impl Body {
         Ok(if shown.elements.conversion.is_none() && written < data.len() { written } else { data.len() })
     }
 
-    /// Stores what waits, as when the file is closed.
+    /// Stores what waits, as when the file is closed. Whoever has the file open too may still write the rest of an element.
     ///
     /// # Errors
     /// Why it is not complete: a part of another header, a text that is none; and what `store` answers.
@@ -306,15 +317,17 @@ impl Body {
             }
             Look::Binary(shown) => shown,
         };
+        let mut outcome = Ok(());
         if let Some(conversion) = &shown.elements.conversion {
             let context = Context { elements: &shown.elements, view: &self.view, bytes, store };
-            for (number, parts) in std::mem::take(&mut pending.split) {
-                context.complete(conversion, number, &parts)?;
+            for (&number, parts) in pending.split.iter_mut().filter(|(_, parts)| parts.is_new) {
+                parts.is_new = false;
+                outcome = outcome.and(context.complete(conversion, number, &parts.bytes));
             }
         }
         if pending.head.is_empty() || shown.binary.accepts(&pending.head) {
             pending.head.clear();
-            return Ok(());
+            return outcome.map_err(Fault::Errno);
         }
         Err(Errno::INVAL.into())
     }
@@ -323,7 +336,9 @@ impl Body {
 impl Pending {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.split.is_empty() && !self.spool.as_ref().is_some_and(Spool::is_new)
+        self.head.is_empty()
+            && self.split.values().all(|parts| !parts.is_new)
+            && !self.spool.as_ref().is_some_and(Spool::is_new)
     }
 }
 
@@ -443,14 +458,15 @@ impl Elements {
     }
 
     /// Sorts written bytes into whole elements and parts of others.
-    fn split(&self, at: u64, data: &[u8], split: &mut BTreeMap<u64, Vec<Option<u8>>>, whole: &mut Vec<(u64, Vec<u8>)>) {
+    fn split(&self, at: u64, data: &[u8], split: &mut BTreeMap<u64, Parts>, whole: &mut Vec<(u64, Vec<u8>)>) {
         let size = self.shown as usize;
         let (mut number, skip) = (at / self.shown, (at % self.shown) as usize);
         let mut data = data;
         let mut part = |number: u64, start: usize, data: &[u8], whole: &mut Vec<(u64, Vec<u8>)>| {
-            let parts = split.entry(number).or_insert_with(|| vec![None; size]);
-            parts[start..].iter_mut().zip(data).for_each(|(part, &byte)| *part = Some(byte));
-            if let Some(element) = parts.iter().copied().collect::<Option<Vec<u8>>>() {
+            let parts = split.entry(number).or_insert_with(|| Parts { bytes: vec![None; size], is_new: true });
+            parts.is_new = true;
+            parts.bytes[start..].iter_mut().zip(data).for_each(|(part, &byte)| *part = Some(byte));
+            if let Some(element) = parts.bytes.iter().copied().collect::<Option<Vec<u8>>>() {
                 split.remove(&number);
                 whole.push((number, element));
             }

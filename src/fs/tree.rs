@@ -84,7 +84,8 @@ impl Tree {
     /// The view of an array after these steps.
     ///
     /// # Errors
-    /// ENOENT where a field does not exist, ELOOP for a transpose of a transpose.
+    /// ENOENT where a field does not exist, or where converted elements make more bytes than a file can have; ELOOP for a
+    /// transpose of a transpose.
     pub(super) fn new(description: Arc<Description>, steps: &[Step]) -> Result<Tree, Errno> {
         let array = &description.array;
         let mut selection = Selection::whole(array.grid.shape(), array.grid.itemsize());
@@ -144,6 +145,9 @@ impl Tree {
         }
         if let Some(conversion) = &conversion {
             (dtype, element) = conversion.to.dtype();
+            // A sparse array may have more elements than a file of wider ones can hold.
+            let len = selection.count().checked_mul(dtype.itemsize());
+            len.filter(|&len| len <= i64::MAX as u64).ok_or(Errno::NOENT)?;
         }
         let mut next = Fact::ALL.len() as u64 + 1;
         let mut axes = Vec::with_capacity(selection.ndim());

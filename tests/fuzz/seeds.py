@@ -14,6 +14,7 @@ import types
 import zipfile
 from collections import OrderedDict
 
+import seeds_forms
 import seeds_matrices
 import seeds_rasters
 
@@ -428,7 +429,7 @@ SEEDS = {
     "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis,
     "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
     "segy": segys, "su": sus, "torch": torches, "wav": wavs, "zarr": zarrs,
-    **seeds_matrices.SEEDS, **seeds_rasters.SEEDS,
+    **seeds_forms.SEEDS, **seeds_matrices.SEEDS, **seeds_rasters.SEEDS,
 }
 
 for target in sys.argv[1:] or SEEDS:

@@ -1,5 +1,6 @@
 """Slices as text: read and written by programs that know numbers only as digits."""
 
+import csv
 import io
 import json
 import os
@@ -117,6 +118,40 @@ def test_strings_records_and_times(source):
         frame.to_csv(mnt / "r" / "data.csv", index=False)
         record["n"][0], record["x"][1] = 77, 0.1
         assert np.load(source / "r.npy").tobytes() == record.tobytes()
+
+
+@pytest.mark.parametrize("form", ["txt", "csv"])
+def test_strings_are_written_back_and_by_pandas(source, rng, form):
+    words = ["plain", "two words", 'a "b" c', "a,b", "", "#no", " lead", "trail\t", "a\nb", "ü é", "\x0c", "[x]", "nan", "x  y"]
+    strings = np.array([words, words[::-1]], "U9")
+    record = np.zeros(14, [("my text", "S9"), ("n", "<i4"), (" b,c ", "U9")])
+    record["my text"], record["n"], record[" b,c "] = [word.encode() for word in words], rng.integers(-99, 99, 14), words[::-1]
+    np.save(source / "u.npy", strings)
+    np.save(source / "s.npy", np.char.encode(strings, "utf-8"))
+    np.save(source / "r.npy", record)
+    with mounted(source) as mnt:
+        for name in "usr":
+            before = (source / f"{name}.npy").read_bytes()
+            text = (mnt / name / f"data.{form}").read_bytes()
+            (mnt / name / f"data.{form}").write_bytes(text)
+            assert (source / f"{name}.npy").read_bytes() == before, name
+            with mnt.open(f"{name}/data.{form}", os.O_WRONLY) as fd:
+                os.pwrite(fd, text[50:], 50)
+            assert (source / f"{name}.npy").read_bytes() == before, name
+        if form == "csv":
+            with open(mnt / "r/data.csv", newline="") as file:
+                rows = list(csv.reader(file, skipinitialspace=True))
+            assert rows[0] == ["my text", "n", " b,c "] and [row[2] for row in rows[1:]] == words[::-1]
+            # Others put no more quotation marks than they must.
+            for quoting in [csv.QUOTE_MINIMAL, csv.QUOTE_ALL]:
+                new = pandas.DataFrame({"my text": words[3:] + words[:3], "n": range(14), " b,c ": words})
+                (mnt / "r/data.csv").write_text(new.to_csv(index=False, quoting=quoting, lineterminator="\r\n").replace("a\r\nb", "a\nb"))
+                found = np.load(source / "r.npy")
+                assert found["n"].tolist() == list(range(14))
+                # What is outside of quotation marks has no blanks at its ends.
+                wanted = [word if quoting or "#" in word else word.strip(" \t") for word in words]
+                assert found[" b,c "].tolist() == wanted
+                np.save(source / "r.npy", record)
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, "<c8", ">c16", "?"])

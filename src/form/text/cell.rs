@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use super::small::{SMALL, WIDTH_OF_SMALL};
-use super::{Style, time};
+use super::{Style, small, time};
 use crate::convert::{Code, Conversion, Element};
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
 
@@ -52,11 +51,6 @@ impl Cell {
         }
     }
 
-    /// Whether it is a string.
-    pub(super) fn is_string(&self) -> bool {
-        matches!(self, Cell::Bytes(..) | Cell::Unicode(..))
-    }
-
     /// Bytes of the element.
     pub(super) fn size(&self) -> usize {
         match self {
@@ -76,7 +70,7 @@ impl Cell {
                     Code::Int(size) => [4, 6, 8, 11, 0, 0, 0, 20][usize::from(size) - 1],
                     Code::Uint(size) => [3, 5, 8, 10, 0, 0, 0, 20][usize::from(size) - 1],
                     Code::Float(4) => 16,
-                    Code::Small(_) => WIDTH_OF_SMALL,
+                    Code::Small(_) => small::WIDTH,
                     Code::Float(_) | Code::Extended | Code::Ibm => 24,
                 };
                 if element.complex { 2 * one + 1 } else { one }
@@ -88,6 +82,11 @@ impl Cell {
             Cell::Moment(unit, _) => unit.width(),
             Cell::Span(_) => 20,
         }
+    }
+
+    /// Whether it is a string, which may have blanks in it.
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self, Cell::Bytes(..) | Cell::Unicode(..))
     }
 
     /// Writes the text, right-aligned, into a cell of blanks as wide as [`Cell::width`].
@@ -240,10 +239,12 @@ fn print(cell: &mut [u8], text: std::fmt::Arguments<'_>) {
 fn quoted(text: &[u8], style: Style) -> Cow<'_, [u8]> {
     let is_special = |byte: &u8| match byte {
         b'"' | b'\n' | b'\r' | b',' | b'#' => true,
-        b' ' | b'\t' => style == Style::Blanks || text.first() == Some(&b' ') || text.last() == Some(&b' '),
+        // Between commas a string may have blanks, but for those at its ends.
+        b' ' | b'\t' => style == Style::Blanks,
         _ => false,
     };
-    if !text.is_empty() && !text.iter().any(is_special) {
+    let is_blank = |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\t'));
+    if !is_blank(text.first()) && !is_blank(text.last()) && !text.iter().any(is_special) {
         return Cow::Borrowed(text);
     }
     let mut quoted = vec![b'"'];
@@ -326,15 +327,12 @@ fn write_number(number: Element, style: Style, element: &[u8], text: &mut [u8]) 
             right(zmij::Buffer::new().format_finite(number).as_bytes(), text)
         }
         Plain::Double(number) => right(unusual(number, style), text),
-        Plain::Small(which, bits) => {
-            let known = &SMALL[usize::from(which)][usize::from(bits)];
-            match &**known {
-                b"nan" => right(unusual(f64::NAN, style), text),
-                b"inf" => right(unusual(f64::INFINITY, style), text),
-                b"-inf" => right(unusual(f64::NEG_INFINITY, style), text),
-                known => right(known, text),
-            }
-        }
+        Plain::Small(which, bits) => match small::text(which, bits) {
+            b"nan" => right(unusual(f64::NAN, style), text),
+            b"inf" => right(unusual(f64::INFINITY, style), text),
+            b"-inf" => right(unusual(f64::NEG_INFINITY, style), text),
+            known => right(known, text),
+        },
     }
 }
 
@@ -446,20 +444,26 @@ fn whole(text: &str) -> Result<i128, Fault> {
 /// A float as programs write them: also with Fortran's exponent `D`, and R's `NA`.
 fn float(text: &str) -> Result<f64, Fault> {
     match text.parse::<f64>() {
-        // So large a number is written out; infinity is a word.
-        Ok(number) if number.is_infinite() && text.contains(|letter: char| letter.is_ascii_digit()) => {
-            if text.trim_start_matches('-') == "1e999" { Ok(number) } else { Err(Fault::Range) }
-        }
+        Ok(number) if number.is_infinite() => written_out(number, text),
         Ok(number) if number.is_nan() => Ok(f64::NAN),
         Ok(number) => Ok(number),
         Err(_) => match text {
             "NA" | "null" | "-nan" | "NULL" | "NaT" | "" => Ok(f64::NAN),
             "Infinity" => Ok(f64::INFINITY),
             "-Infinity" => Ok(f64::NEG_INFINITY),
-            _ if text.contains(['d', 'D']) => text.replace(['d', 'D'], "e").parse().map_err(|_| Fault::Meaning),
+            _ if text.contains(['d', 'D']) => {
+                let number = text.replace(['d', 'D'], "e").parse().map_err(|_| Fault::Meaning)?;
+                if f64::is_infinite(number) { written_out(number, text) } else { Ok(number) }
+            }
             _ => Err(Fault::Meaning),
         },
     }
+}
+
+/// Infinity is a word, or the one number that JSON has for it; any other in digits is larger than a float can be.
+fn written_out(number: f64, text: &str) -> Result<f64, Fault> {
+    let has_digits = text.contains(|letter: char| letter.is_ascii_digit());
+    if has_digits && text.trim_start_matches('-') != "1e999" { Err(Fault::Range) } else { Ok(number) }
 }
 
 fn parse_complex(number: Element, text: &[u8], element: &mut [u8]) -> Result<(), Fault> {

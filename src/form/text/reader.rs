@@ -178,6 +178,7 @@ impl Reader {
             self.end_row(elements)?;
         }
         if self.done < self.count || self.next > 0 {
+            self.began = (self.line, self.column);
             return Err(self.bad("the text ends too early: numbers are missing", false));
         }
         Ok(())
@@ -231,7 +232,7 @@ impl Reader {
                 (self.awaits, self.has_cells) = (true, true);
             }
             b'[' | b']' if self.text.style == Style::Json => {}
-            b'#' if !self.has_cells && !self.awaits_phrase() => self.state = State::Comment,
+            b'#' if !self.has_cells && (self.header.is_some() || !self.awaits_phrase()) => self.state = State::Comment,
             b'"' => {
                 (self.state, self.is_phrase) = (State::Quoted, false);
                 self.began = (self.line, self.column);

@@ -1,4 +1,4 @@
-//! The texts of floats of at most 16 bits: the fewest digits that lead back to the same bits.
+//! The texts of floats of at most 16 bits: there are so few that all are kept.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,10 @@ use super::cell::unusual;
 use crate::convert::{Code, Conversion, Element};
 
 /// Bytes of the longest text of a float of at most 16 bits.
-pub(super) const WIDTH_OF_SMALL: usize = 11;
+pub(super) const WIDTH: usize = 11;
 
 /// The texts of all floats of at most 16 bits, by kind and by their bits, once they are needed.
-pub(super) static SMALL: [LazyLock<Vec<Box<[u8]>>>; 9] = [
+static SMALL: [LazyLock<Vec<Box<[u8]>>>; 9] = [
     LazyLock::new(|| texts_of_small(0)),
     LazyLock::new(|| texts_of_small(1)),
     LazyLock::new(|| texts_of_small(2)),
@@ -21,6 +21,11 @@ pub(super) static SMALL: [LazyLock<Vec<Box<[u8]>>>; 9] = [
     LazyLock::new(|| texts_of_small(7)),
     LazyLock::new(|| texts_of_small(8)),
 ];
+
+/// The text of a float by its bits, as it stands between blanks.
+pub(super) fn text(which: u8, bits: u16) -> &'static [u8] {
+    &SMALL[usize::from(which)][usize::from(bits)]
+}
 
 fn texts_of_small(which: u8) -> Vec<Box<[u8]>> {
     let (code, double) = (Element::new(Code::Small(which), false), Element::new(Code::Float(8), false));
@@ -33,16 +38,22 @@ fn texts_of_small(which: u8) -> Vec<Box<[u8]>> {
         if !number.is_finite() {
             return unusual(number, Style::Blanks).into();
         }
+        let text_of = |number: f64| -> Box<[u8]> {
+            let mut buffer = zmij::Buffer::new();
+            let text = buffer.format_finite(number);
+            // A large number of few digits would have many zeros.
+            if text.len() <= WIDTH { text.as_bytes().into() } else { format!("{number:e}").into_bytes().into() }
+        };
         // The fewest digits that lead back to the same bits.
         for digits in 0..9 {
             let shorter: f64 = format!("{number:.digits$e}").parse().unwrap_or(number);
             let mut back = [0; 2];
             from_double.read(&shorter.to_le_bytes(), &mut back[..size]);
             if back == stored {
-                return zmij::Buffer::new().format_finite(shorter).as_bytes().into();
+                return text_of(shorter);
             }
         }
-        zmij::Buffer::new().format_finite(number).as_bytes().into()
+        text_of(number)
     };
     (0..=u16::try_from((1_u32 << (8 * size)) - 1).unwrap_or(u16::MAX)).map(text_of).collect()
 }

@@ -43,6 +43,8 @@ const UNITS: [(&str, Kind); 13] = [
 ];
 
 const DAY: i128 = 86_400;
+/// Beyond what 2^63 times the largest multiple of a year reaches.
+const LAST_YEAR: i128 = 1 << 95;
 
 impl Unit {
     /// A unit in brackets, as a type has it: `[ns]`, `[25s]`.
@@ -99,7 +101,7 @@ impl Unit {
             Some(text) => number(text).filter(|number| (least..=most).contains(number)).ok_or(Fault::Meaning),
             None => Ok(least),
         };
-        let (year, month, day) = (next(0, i128::from(i64::MAX) * 2)? * sign, next(1, 12)?, next(1, 31)?);
+        let (year, month, day) = (next(0, LAST_YEAR)? * sign, next(1, 12)?, next(1, 31)?);
         if parts.next().is_some() || month_days(year, month) < day {
             return Err(Fault::Meaning);
         }
@@ -129,7 +131,7 @@ impl Unit {
 }
 
 fn number(text: &str) -> Option<i128> {
-    if text.is_empty() || text.len() > 20 || !text.bytes().all(|digit| digit.is_ascii_digit()) {
+    if text.is_empty() || text.len() > 30 || !text.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     text.parse().ok()

@@ -12,15 +12,25 @@ use std::sync::OnceLock;
 use afbfs::format::{FORMATS, Format};
 use libfuzzer_sys::fuzz_target;
 
+mod convert;
 mod dtype;
 mod format;
+mod heads;
 mod memory;
 mod model;
 mod name;
 mod runs;
+mod text;
 
 /// The targets that are no formats.
-const OTHERS: &[(&str, fn(&[u8]))] = &[("dtype", dtype::target), ("name", name::target), ("runs", runs::target)];
+const OTHERS: &[(&str, fn(&[u8]))] = &[
+    ("dtype", dtype::target),
+    ("name", name::target),
+    ("runs", runs::target),
+    ("convert", convert::target),
+    ("text", text::target),
+    ("heads", heads::target),
+];
 
 enum Target {
     Format(&'static dyn Format),
