@@ -302,7 +302,7 @@ def test_a_string_in_csv_ends_at_a_comma(source):
                 assert (source / f"{name}.npy").read_bytes() == before, (name, form)
         (mnt / "u/data.csv").write_text("# p  q ,#\r\nr s,\n\"t,u\" , v w\n")
         assert np.load(source / "u.npy").tolist() == [["# p  q", "#"], ["r s", ""], ["t,u", "v w"]]
-        for head in ["my name,n o\n", '"my name" , "n o"\r\n', ""]:
+        for head in ["my name,n o\n", '"my name" , "n o"\r\n', "# a comment, before the names\nmy name,n o\n"]:
             (mnt / "r/data.csv").write_text("k,1\nl,2\n")
             (mnt / "r/data.csv").write_text(f"{head}# x,7\n a b , 8\n")
             assert np.load(source / "r.npy").tolist() == [(b"# x", 7), (b"a b", 8)], head
