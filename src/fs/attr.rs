@@ -148,10 +148,14 @@ impl Fs {
                 stat,
             ));
         }
-        let may_write = tree.description.writable && !self.settings.read_only;
-        let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
+        let mode = stat.st_mode & if self.may_write(tree, leaf) { 0o666 } else { 0o444 };
         let len = tree.len_of(leaf).ok_or(Errno::NOENT)?;
         Ok(Attr::new(inode, Kind::File, len, mode, stat))
+    }
+
+    /// Whether the file of a slice can be written.
+    fn may_write(&self, tree: &Tree, leaf: &Leaf) -> bool {
+        tree.description.writable && !self.settings.read_only && !tree.is_preview(leaf)
     }
 
     pub(super) fn attr_of_folder(&self, inode: u64, folder: &Folder) -> Result<Attr, Errno> {
@@ -278,9 +282,9 @@ impl Fs {
         let of_file = |origin: &Origin| read_acl(&self.catalog.locate(origin)?);
         match self.node(inode)? {
             Node::Leaf(tree, Leaf::Fact(_), _) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
-            Node::Leaf(tree, _, _) => {
-                let may_write = tree.description.writable && !self.settings.read_only;
-                of_file(&tree.description.origin).map(|acl| masked(acl, if may_write { 0o6 } else { 0o4 }))
+            Node::Leaf(tree, leaf, _) => {
+                let mask = if self.may_write(&tree, &leaf) { 0o6 } else { 0o4 };
+                of_file(&tree.description.origin).map(|acl| masked(acl, mask))
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),
             Node::Folder(folder) => match &folder {

@@ -11,11 +11,12 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 use super::changes::Context;
-use super::spool::Spool;
+use super::picture::{Painted, Reading};
+use super::spool::{Spool, Spooled};
 use crate::convert::Conversion;
-use crate::form::{Binary, Face, Text};
+use crate::form::{Binary, Face, Preview, Text};
 use crate::runs::View;
-use crate::store::{self, Files, Stream, lock};
+use crate::store::{self, Files, lock};
 
 /// Stored bytes that are gathered at once for a conversion.
 const CHUNK: u64 = 128 << 10;
@@ -31,6 +32,41 @@ thread_local! {
 
 type Result<T> = std::result::Result<T, Errno>;
 
+/// What a slice file is.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives as long as a request, and a box would allocate for each")]
+pub(super) enum Content {
+    /// Elements, in some form.
+    Body(Body),
+    /// A drawing, which is made when it is opened and cannot be written.
+    Preview(Preview),
+}
+
+impl Content {
+    pub(super) fn new(view: View, face: Option<Face>, elements: Elements) -> Content {
+        let look = match face {
+            None if elements.conversion.is_none() => Look::Plain,
+            None => Look::Binary(Box::new(Shown { binary: Binary::default(), elements })),
+            Some(Face::Binary(binary)) => Look::Binary(Box::new(Shown { binary, elements })),
+            Some(Face::Document(head)) => {
+                Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
+            }
+            Some(Face::Text(text)) => Look::Text(Box::new(Written { text, elements })),
+            Some(Face::Picture(picture)) => Look::Picture(Box::new(Painted { picture, elements })),
+            Some(Face::Preview(preview)) => return Content::Preview(preview),
+        };
+        Content::Body(Body { view, look })
+    }
+
+    /// Length of the file in bytes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Content::Body(body) => body.len(),
+            Content::Preview(preview) => preview.len(),
+        }
+    }
+}
+
 /// The content of a slice file.
 #[derive(Debug)]
 pub(super) struct Body {
@@ -45,6 +81,7 @@ enum Look {
     Plain,
     Binary(Box<Shown>),
     Text(Box<Written>),
+    Picture(Box<Painted>),
 }
 
 /// Elements behind a header, perhaps converted.
@@ -99,25 +136,13 @@ pub(super) struct Pending {
 }
 
 impl Body {
-    pub(super) fn new(view: View, face: Option<Face>, elements: Elements) -> Body {
-        let look = match face {
-            None if elements.conversion.is_none() => Look::Plain,
-            None => Look::Binary(Box::new(Shown { binary: Binary::default(), elements })),
-            Some(Face::Binary(binary)) => Look::Binary(Box::new(Shown { binary, elements })),
-            Some(Face::Document(head)) => {
-                Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
-            }
-            Some(Face::Text(text)) => Look::Text(Box::new(Written { text, elements })),
-        };
-        Body { view, look }
-    }
-
     /// Length of the file in bytes.
     pub(super) fn len(&self) -> u64 {
         match &self.look {
             Look::Plain => self.view.len(),
             Look::Binary(shown) => shown.end_of_elements(self.view.len()) + shown.binary.tail,
             Look::Text(written) => written.text.len(),
+            Look::Picture(painted) => painted.picture.len(),
         }
     }
 
@@ -126,10 +151,11 @@ impl Body {
         matches!(self.look, Look::Plain)
     }
 
-    /// The text, where the file is one.
-    pub(super) fn text(&self) -> Option<&Written> {
+    /// What is stored when all of it is written, where the file is such a one.
+    pub(super) fn spooled(&self) -> Option<Spooled<'_>> {
         match &self.look {
-            Look::Text(written) => Some(written),
+            Look::Text(written) => Some(Spooled::Text(written)),
+            Look::Picture(painted) => Some(Spooled::Picture(painted)),
             Look::Plain | Look::Binary(_) => None,
         }
     }
@@ -142,12 +168,19 @@ impl Body {
         &self,
         bytes: Bytes<'_>,
         window: Range<u64>,
-        stream: &Stream,
+        reading: &Reading,
         sink: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let shown = match &self.look {
-            Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, stream, sink),
+            Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink),
             Look::Text(written) => return self.read_text(written, bytes, &window, sink),
+            Look::Picture(painted) => {
+                return SHOWN.with_borrow_mut(|buffer| {
+                    buffer.resize((window.end - window.start) as usize, 0);
+                    painted.read(&self.view, bytes, window, reading, buffer)?;
+                    Ok(sink(buffer))
+                });
+            }
             Look::Binary(shown) => shown,
         };
         let head = shown.binary.head.len() as u64;
@@ -157,7 +190,7 @@ impl Body {
             && window.end <= head + self.view.len()
         {
             let window = window.start - head..window.end - head;
-            return store::read(bytes.files, bytes.fill, &self.view, window, stream, sink);
+            return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink);
         }
         SHOWN.with_borrow_mut(|buffer| {
             let length = (window.end - window.start) as usize;
@@ -220,11 +253,11 @@ impl Body {
     ) -> Result<usize> {
         let shown = match &self.look {
             Look::Plain => return store(offset, data),
-            Look::Text(written) => {
-                let spool = &mut lock(pending).spool;
-                return spool.get_or_insert_with(Spool::patches).write(offset, data, written.text.room());
-            }
             Look::Binary(shown) => shown,
+            Look::Text(_) | Look::Picture(_) => {
+                let room = self.spooled().map_or(0, Spooled::room);
+                return lock(pending).spool.get_or_insert_with(Spool::patches).write(offset, data, room);
+            }
         };
         let mut pending = lock(pending);
         let (mut head, mut stretches) = (None, Vec::new());
@@ -362,7 +395,7 @@ impl Shown {
 
 impl Elements {
     /// Reads shown bytes of the elements, from byte `at` of them on.
-    fn read(&self, view: &View, bytes: Bytes<'_>, at: u64, target: &mut [u8]) -> Result<()> {
+    pub(super) fn read(&self, view: &View, bytes: Bytes<'_>, at: u64, target: &mut [u8]) -> Result<()> {
         if self.conversion.is_none() {
             return store::gather(bytes.files, bytes.fill, view, at..at + target.len() as u64, target);
         }
