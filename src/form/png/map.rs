@@ -14,7 +14,7 @@ const MARGIN: u32 = 12;
 const GAP: u32 = 16;
 const BAR: u32 = 20;
 /// From the scale to its numbers.
-const TICK: u32 = 6;
+const TICK: u32 = 10;
 
 /// Numbers of colours.
 const INK: u8 = 1;
@@ -105,7 +105,7 @@ impl Map {
         }
         for (y, value) in labels {
             let (x, y) = (left + BAR + 1, top + y);
-            canvas.fill(x..x + TICK - 2, y..y + 1, FRAME);
+            canvas.fill(x..x + TICK - 5, y..y + 1, FRAME);
             canvas.text(&number::short(value), x + TICK, y - TEXT_HEIGHT / 2, Align::Left, INK);
         }
     }

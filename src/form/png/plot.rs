@@ -69,7 +69,7 @@ pub(super) fn draw(count: u64, stretches: &[Range<u64>], samples: &[f64]) -> Vec
     let inside = 2.0 * DOT;
     let x_of = |index: u64| match count {
         1 => f64::from(WIDTH) / 2.0,
-        _ => inside + index as f64 / (count - 1) as f64 * (f64::from(WIDTH) - 2.0 * inside),
+        _ => inside + index as f64 / (count - 1) as f64 * (f64::from(WIDTH) - 2.0 * inside - 0.01),
     };
     let indices = stretches.iter().cloned().flatten();
     let mut before: Option<(f64, f64)> = None;
