@@ -27,8 +27,8 @@ mod preview;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Line, Refusal};
-pub use picture::{Picture, Sum};
+pub use decode::{Each, Line, Refusal};
+pub use picture::{Picture, Pixels, Sum};
 pub use preview::{Preview, Samples};
 
 pub(super) fn face(slice: &Slice<'_>) -> Option<Face> {

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Stat, StatVfs, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::body::Content;
 use super::coherence::Cached;
 use super::facts::{self, Fact};
 use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
@@ -148,14 +149,16 @@ impl Fs {
                 stat,
             ));
         }
-        let mode = stat.st_mode & if self.may_write(tree, leaf) { 0o666 } else { 0o444 };
-        let len = tree.len_of(leaf).ok_or(Errno::NOENT)?;
+        let (len, is_preview) = match leaf {
+            Leaf::Formed(..) => {
+                let content = tree.content(leaf)?;
+                (content.len(), matches!(content, Content::Preview(_)))
+            }
+            leaf => (tree.len_of(leaf).ok_or(Errno::NOENT)?, false),
+        };
+        let may_write = tree.description.writable && !self.settings.read_only && !is_preview;
+        let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
         Ok(Attr::new(inode, Kind::File, len, mode, stat))
-    }
-
-    /// Whether the file of a slice can be written.
-    fn may_write(&self, tree: &Tree, leaf: &Leaf) -> bool {
-        tree.description.writable && !self.settings.read_only && !tree.is_preview(leaf)
     }
 
     pub(super) fn attr_of_folder(&self, inode: u64, folder: &Folder) -> Result<Attr, Errno> {
@@ -283,7 +286,8 @@ impl Fs {
         match self.node(inode)? {
             Node::Leaf(tree, Leaf::Fact(_), _) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
             Node::Leaf(tree, leaf, _) => {
-                let mask = if self.may_write(&tree, &leaf) { 0o6 } else { 0o4 };
+                let may_write = tree.description.writable && !self.settings.read_only && !tree.is_preview(&leaf);
+                let mask = if may_write { 0o6 } else { 0o4 };
                 of_file(&tree.description.origin).map(|acl| masked(acl, mask))
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),

@@ -34,7 +34,6 @@ type Result<T> = std::result::Result<T, Errno>;
 
 /// What a slice file is.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives as long as a request, and a box would allocate for each")]
 pub(super) enum Content {
     /// Elements, in some form.
     Body(Body),

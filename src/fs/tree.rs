@@ -305,10 +305,10 @@ impl Tree {
             let none = Span { start: 0, step: 1, len: 0 };
             view = Some(View::range(&self.description.array.grid, &self.selection, none));
         }
-        if let Some(Face::Binary(binary)) = &face {
-            if binary.is_transposed || !binary.reversed.is_empty() {
-                view = Some(View::new(&self.description.array.grid, &arranged(self.selection_of(base), binary)));
-            }
+        if let Some(Face::Binary(binary)) = &face
+            && (binary.is_transposed || !binary.reversed.is_empty())
+        {
+            view = Some(View::new(&self.description.array.grid, &arranged(self.selection_of(base), binary)));
         }
         let (big, flip) = match &face {
             Some(Face::Binary(binary)) => (binary.big, binary.flip),

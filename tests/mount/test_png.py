@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import mmap
 import os
 import struct
 import time
@@ -130,9 +131,7 @@ def test_what_has_no_picture(source, rng):
         assert shown(mnt / "record/field/a/data.png").shape == (3, 3)
 
 
-PREVIEWS = {
-    dtype: dtype for dtype in ["?", "i1", "<i2", ">i2", "<u4", ">i8", "<u8", "<f2", ">f4", "<f8", ">f8", "<c8", ">c16", "<M8[s]", "<m8[ms]"]
-}
+PREVIEWS = ["?", "i1", "<i2", ">i2", "<u4", ">i8", "<u8", "<f2", ">f4", "<f8", ">f8", "<c8", ">c16", "<M8[s]", "<m8[ms]"]
 
 
 @pytest.mark.parametrize("dtype", PREVIEWS)
@@ -361,7 +360,57 @@ def test_writing_back_what_was_read_changes_nothing(source, rng):
         assert np.array_equal(np.load(source / "a.npy"), array)
 
 
-def test_a_read_only_mount_and_a_read_only_array_take_no_picture(source, rng):
+def test_a_picture_with_many_words_about_it_is_taken_and_the_file_keeps_its_size(source, rng):
+    np.save(source / "a.npy", np.zeros((40, 30), "u1"))
+    array = rng.integers(0, 256, (40, 30)).astype("u1")
+    whole = png(array)
+    data = b"Comment\0" + b"words " * 50_000
+    words = struct.pack(">I", len(data)) + b"tEXt" + data + struct.pack(">I", zlib.crc32(b"tEXt" + data))
+    with mounted(source) as mnt:
+        size = (mnt / "a/data.png").stat().st_size
+        mnt_write(mnt / "a/data.png", whole[:33] + words + whole[33:])
+        assert np.array_equal(np.load(source / "a.npy"), array)
+        assert (mnt / "a/data.png").stat().st_size == size
+        assert np.array_equal(shown(mnt / "a/data.png"), array)
+        # More than anybody would say about so small a picture.
+        with refused("EFBIG"), open(mnt / "a/data.png", "r+b", buffering=0) as file:
+            os.pwrite(file.fileno(), b"x", 1 << 30)
+        assert np.array_equal(np.load(source / "a.npy"), array)
+
+
+def test_mappings_show_the_picture_as_it_is(source, rng):
+    array = rng.integers(0, 256, (700, 300)).astype("u1")
+    np.save(source / "a.npy", array)
+    np.save(source / "f.npy", array.astype("f4"))
+    with mounted(source) as mnt:
+        with mnt.open("a/data.png") as fd, mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as mapping:
+            for row in range(3):
+                assert np.array_equal(samples(mapping[:]), array)
+                array[row] = 255 - array[row]
+                mnt.write(f"a/row/{row}", array[row].tobytes())
+                assert os.pread(fd, len(mapping), 0)[-1] == mapping[-1]
+        with mnt.open("f/data.png") as fd, mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as mapping:
+            assert mapping[:] == os.pread(fd, len(mapping), 0)
+
+
+def test_compressed_and_stored_pieces_are_seen(source, rng):
+    """An array in pieces with holes, by the specification of Zarr 2."""
+    folder = source / "z.zarr"
+    folder.mkdir()
+    facts = {"zarr_format": 2, "shape": [50, 70], "chunks": [20, 30], "dtype": "<u2", "compressor": None, "fill_value": 258, "order": "C", "filters": None}
+    (folder / ".zarray").write_text(json.dumps(facts))
+    piece = rng.integers(0, 1 << 16, (20, 30)).astype("<u2")
+    (folder / "1.1").write_bytes(piece.tobytes())
+    array = np.full((50, 70), 258, "u2")
+    array[20:40, 30:60] = piece
+    with mounted(source) as mnt:
+        assert np.array_equal(samples(mnt.read("z.zarr/data.png")), array)
+        found = samples(mnt.read("z.zarr/as/f4/data.png"))[12:262, 12:362].astype(int)
+        wanted = np.round(4 + (array - array.min()) / (int(array.max()) - int(array.min())) * 251)
+        assert np.abs(found[::5, ::5] - wanted).max() <= 1
+
+
+def test_a_read_only_mount_takes_no_picture(source):
     np.save(source / "a.npy", np.zeros((4, 4), "u1"))
     with mounted(source, "--read-only") as mnt, refused("EROFS"):
         os.open(mnt / "a/data.png", os.O_WRONLY)

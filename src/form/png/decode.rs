@@ -24,6 +24,9 @@ pub struct Line {
     pub step: u64,
 }
 
+/// Takes the pixels of a line.
+pub type Each<'a, E> = dyn FnMut(Line, &[u8]) -> Result<(), E> + 'a;
+
 /// Why a PNG is not taken.
 #[derive(Debug)]
 pub enum Refusal<E> {
@@ -53,11 +56,7 @@ impl Picture {
     ///
     /// # Errors
     /// A PNG that is not such a picture; what `each` answers.
-    pub fn decode<E>(
-        &self,
-        input: impl BufRead + Seek,
-        each: &mut dyn FnMut(Line, &[u8]) -> Result<(), E>,
-    ) -> Result<(), Refusal<E>> {
+    pub fn decode<E>(&self, input: impl BufRead + Seek, each: &mut Each<'_, E>) -> Result<(), Refusal<E>> {
         let bytes = LIMIT.saturating_add(self.row().saturating_mul(4));
         let mut decoder =
             Decoder::new_with_limits(input, Limits { bytes: usize::try_from(bytes).unwrap_or(usize::MAX) });

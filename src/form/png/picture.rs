@@ -82,7 +82,7 @@ impl Sum {
 }
 
 /// Gives bytes of the pixels, rows without gaps, from a byte on.
-pub(super) type Pixels<'a, E> = dyn FnMut(u64, &mut [u8]) -> Result<(), E> + 'a;
+pub type Pixels<'a, E> = dyn FnMut(u64, &mut [u8]) -> Result<(), E> + 'a;
 
 impl Picture {
     /// A picture of 1 (grey), 3 (colours) or 4 (colours and opacity) samples of `depth` bits for each pixel; nothing if PNG has no room
