@@ -10,8 +10,9 @@ use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
 
 use super::picture::{Kind, Picture};
 
-/// The most bytes that a decoder takes for a row and what it needs beside it, if our own rows are not longer.
+/// The most bytes that a decoder takes: for what stands before the pixels, and with rows as long as ours may be.
 const LIMIT: u64 = 64 << 20;
+const LONGEST: u64 = 512 << 20;
 
 /// Pixels on a line: every `step`th of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Picture {
     /// # Errors
     /// A PNG that is not such a picture; what `each` answers.
     pub fn decode<E>(&self, input: impl BufRead + Seek, each: &mut Each<'_, E>) -> Result<(), Refusal<E>> {
-        let bytes = LIMIT.saturating_add(self.row().saturating_mul(4));
+        let bytes = self.row().saturating_mul(4).saturating_add(LIMIT).min(LONGEST);
         let mut decoder =
             Decoder::new_with_limits(input, Limits { bytes: usize::try_from(bytes).unwrap_or(usize::MAX) });
         decoder.set_transformations(Transformations::EXPAND);
