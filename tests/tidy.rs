@@ -245,7 +245,9 @@ fn collect(directory: &Path, sources: &mut Vec<Source>) {
             if !name.starts_with('.') && name != "__pycache__" {
                 collect(&path, sources);
             }
-        } else if name.ends_with(".rs") || name.ends_with(".py") || relative.starts_with("scripts/") {
+        } else if [".rs", ".py"].iter().any(|end| name.ends_with(end))
+            || relative.starts_with("scripts/") && !name.ends_with(".png")
+        {
             sources.push(Source::new(&relative, &fs::read_to_string(&path).expect("a text")));
         }
     }
