@@ -7,7 +7,7 @@
 //! - `nodes`: which inode number is which file, counted by the kernel's references.
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
 //! - `body`, `picture`, `preview`: what a slice file shows, in its form and type.
-//! - `changes`, `spool`: what is stored of what was written; texts and pictures that are being written.
+//! - `changes`, `spool`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
 

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 use rustix::io::Errno;
 
 use super::changes::Context;
-use super::picture::{Painted, Reading};
-use super::spool::{Spool, Spooled};
+use super::picture::{Draft, Painted, Reading};
+use super::spool::Spool;
 use crate::convert::Conversion;
 use crate::form::{Binary, Face, Preview, Text};
 use crate::runs::View;
@@ -132,6 +132,8 @@ pub(super) struct Pending {
     split: BTreeMap<u64, Vec<Option<u8>>>,
     /// The text.
     pub(super) spool: Option<Spool>,
+    /// The picture.
+    pub(super) draft: Option<Draft>,
 }
 
 impl Body {
@@ -150,12 +152,19 @@ impl Body {
         matches!(self.look, Look::Plain)
     }
 
-    /// What is stored when all of it is written, where the file is such a one.
-    pub(super) fn spooled(&self) -> Option<Spooled<'_>> {
+    /// The text, where the file is one.
+    pub(super) fn text(&self) -> Option<&Written> {
         match &self.look {
-            Look::Text(written) => Some(Spooled::Text(written)),
-            Look::Picture(painted) => Some(Spooled::Picture(painted)),
-            Look::Plain | Look::Binary(_) => None,
+            Look::Text(written) => Some(written),
+            Look::Plain | Look::Binary(_) | Look::Picture(_) => None,
+        }
+    }
+
+    /// The picture, where the file is one.
+    pub(super) fn picture(&self) -> Option<&Painted> {
+        match &self.look {
+            Look::Picture(painted) => Some(painted),
+            Look::Plain | Look::Binary(_) | Look::Text(_) => None,
         }
     }
 
@@ -173,13 +182,7 @@ impl Body {
         let shown = match &self.look {
             Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink),
             Look::Text(written) => return self.read_text(written, bytes, &window, sink),
-            Look::Picture(painted) => {
-                return SHOWN.with_borrow_mut(|buffer| {
-                    buffer.resize((window.end - window.start) as usize, 0);
-                    painted.read(&self.view, bytes, window, reading, buffer)?;
-                    Ok(sink(buffer))
-                });
-            }
+            Look::Picture(painted) => return painted.read(&self.view, bytes, window, reading, sink),
             Look::Binary(shown) => shown,
         };
         let head = shown.binary.head.len() as u64;
@@ -252,11 +255,15 @@ impl Body {
     ) -> Result<usize> {
         let shown = match &self.look {
             Look::Plain => return store(offset, data),
-            Look::Binary(shown) => shown,
-            Look::Text(_) | Look::Picture(_) => {
-                let room = self.spooled().map_or(0, Spooled::room);
-                return lock(pending).spool.get_or_insert_with(Spool::patches).write(offset, data, room);
+            Look::Text(written) => {
+                let spool = &mut lock(pending).spool;
+                return spool.get_or_insert_with(Spool::patches).write(offset, data, written.text.room());
             }
+            Look::Picture(painted) => {
+                let draft = &mut lock(pending).draft;
+                return draft.get_or_insert_with(Draft::patches).write(offset, data, painted.room());
+            }
+            Look::Binary(shown) => shown,
         };
         let mut pending = lock(pending);
         let (mut head, mut stretches) = (None, Vec::new());
@@ -317,8 +324,15 @@ impl Body {
         bytes: Bytes<'_>,
         store: &dyn Fn(u64, &[u8]) -> Result<usize>,
     ) -> Result<()> {
-        let Look::Binary(shown) = &self.look else { return Ok(()) };
         let mut pending = lock(pending);
+        let shown = match &self.look {
+            Look::Plain | Look::Text(_) => return Ok(()),
+            Look::Picture(painted) => {
+                let draft = pending.draft.as_mut();
+                return draft.map_or(Ok(()), |draft| draft.commit(painted, self, bytes, store));
+            }
+            Look::Binary(shown) => shown,
+        };
         if let Some(conversion) = &shown.elements.conversion {
             let context = Context { elements: &shown.elements, view: &self.view, bytes, store };
             for (number, parts) in std::mem::take(&mut pending.split) {

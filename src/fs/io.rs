@@ -78,7 +78,7 @@ impl Fs {
                 let window = clip(offset, size, file.body.len());
                 count(&self.counters.read_bytes, window.end - window.start);
                 // Pages may be filled long after those before them, so that nothing is remembered of these.
-                let anew = (source == Source::PageCache && file.body.spooled().is_some()).then(Reading::default);
+                let anew = (source == Source::PageCache && file.body.picture().is_some()).then(Reading::default);
                 file.body.read(bytes_of(&file.shared), window, anew.as_ref().unwrap_or(&file.reading), sink)
             }
         }
@@ -92,8 +92,8 @@ impl Fs {
         count(&self.counters.writes, 1);
         let handle = self.handles.get(handle)?;
         let file = writer(&handle)?;
-        // What is spooled may be longer than ours.
-        let end = if file.body.spooled().is_some() { u64::MAX } else { file.body.len() };
+        // Text may be longer than ours, and so may pictures.
+        let end = if file.body.text().is_some() || file.body.picture().is_some() { u64::MAX } else { file.body.len() };
         let window = clip(offset, data.len(), end);
         if data.is_empty() {
             return Ok(Written { count: 0, cached: Vec::new() });
@@ -160,9 +160,15 @@ impl Fs {
         }
         let mut cached = Vec::new();
         if let Some(shared) = self.inodes.written(inode)
-            && shared.body.spooled().is_some()
+            && shared.body.picture().is_some()
         {
-            super::spool::truncate(&shared, size)?;
+            super::picture::truncate(&shared, size)?;
+            return Ok(cached);
+        }
+        if let Some(shared) = self.inodes.written(inode)
+            && let Some(text) = shared.body.text()
+        {
+            super::spool::truncate(&shared, text, size)?;
             return Ok(cached);
         }
         if let Some(number) = handle {
@@ -195,7 +201,7 @@ impl Fs {
     /// called again.
     ///
     /// # Errors
-    /// EINVAL for a text or a picture that is none, or not all of one, which is kept for more; ERANGE for a number that does not fit; the last
+    /// EINVAL for text that is none, or not all of one, which is kept for more; ERANGE for a number that does not fit; the last
     /// write error of the file that this handle has not told yet.
     pub fn flush(&self, handle: u64, source: Source) -> Result<Vec<Cached>, Errno> {
         let handle = self.handles.get(handle)?;
@@ -214,18 +220,20 @@ impl Fs {
         sticky_error(file).map(|()| Vec::new())
     }
 
-    /// Stores what waits to be complete: text, a picture, and elements of which a part was written.
+    /// Stores what waits to be complete: text, and elements of which a part was written.
     fn store_pending(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Errno> {
         let shared = &file.shared;
-        let is_spooled = file.body.spooled().is_some();
-        let mut spool = if is_spooled { lock(&shared.pending).spool.take() } else { None };
-        if is_spooled && !spool.as_ref().is_some_and(Spool::is_new) {
+        let mut spool = match file.body.text() {
+            Some(_) => lock(&shared.pending).spool.take(),
+            None => None,
+        };
+        if file.body.text().is_some() && !spool.as_ref().is_some_and(Spool::is_new) {
             lock(&shared.pending).spool = spool;
             return Ok(Vec::new());
         }
         let _turn = shared.file.writes();
         let outcome = self.store_in_turn(file, spool.as_mut(), source);
-        if is_spooled {
+        if file.body.text().is_some() {
             lock(&shared.pending).spool = spool;
         }
         outcome
@@ -239,37 +247,39 @@ impl Fs {
         }
         self.catalog.revalidate(&file.tree.description, &shared.file, &file.validity)?;
         let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
-        match (file.body.spooled(), spool) {
-            (Some(spooled), Some(spool)) => {
-                if let Err(fault) = spool.commit(spooled, &file.body, bytes_of(shared), &store) {
+        match (file.body.text(), spool) {
+            (Some(text), Some(spool)) => {
+                if let Err(fault) = spool.commit(text, &file.body.view, bytes_of(shared), &store) {
                     log::debug!("{}: {}", self.catalog.path_of(&file.tree.description.origin).display(), fault);
                     return Err(fault.errno());
                 }
                 self.note_write(file, 0..file.body.view.len())?;
             }
-            _ => file.body.flush(&shared.pending, bytes_of(shared), &store)?,
+            _ => {
+                file.body.flush(&shared.pending, bytes_of(shared), &store)?;
+                self.note_write(file, 0..file.body.view.len())?;
+            }
         }
         Ok(Vec::new())
     }
 
-    /// Gives up a text or a picture that was never complete, as the last to write it closes it.
-    pub(super) fn give_up_spool(&self, file: &OpenFile) {
+    /// Gives up text that was never complete, as the last to write it closes it.
+    pub(super) fn give_up_text(&self, file: &OpenFile) {
         if !file.access.write || !self.inodes.is_last_writer(file.inode) {
             return;
         }
-        let Some(spooled) = file.body.spooled() else { return };
+        let Some(text) = file.body.text() else { return };
         let Some(mut spool) = lock(&file.shared.pending).spool.take().filter(Spool::is_new) else { return };
         let _turn = file.shared.file.writes();
         let store = |at: u64, data: &[u8]| store_bytes(&file.shared, at, data);
         let outcome = match self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity) {
-            Ok(()) => spool.commit(spooled, &file.body, bytes_of(&file.shared), &store),
+            Ok(()) => spool.commit(text, &file.body.view, bytes_of(&file.shared), &store),
             Err(error) => Err(error.into()),
         };
         if let Err(fault) = outcome {
             log::warn!(
-                "{}: {} that was written is given up, the array is as it was: {fault}",
-                self.catalog.path_of(&file.tree.description.origin).display(),
-                spooled.name(),
+                "{}: a text that was written is given up, the array is as it was: {fault}",
+                self.catalog.path_of(&file.tree.description.origin).display()
             );
         }
     }

@@ -285,7 +285,7 @@ impl Fs {
     pub fn release(&self, handle: u64) {
         let Some(handle) = self.handles.remove(handle) else { return };
         let Handle::File(file) = &*handle else { return };
-        self.give_up_spool(file);
+        self.give_up_text(file);
         if file.unflushed.load(Ordering::Acquire)
             && let Err(error) = file.shared.file.touch()
         {

@@ -1,5 +1,6 @@
-//! Slices as pictures, read at any offset.
+//! Slices as pictures, read at any offset, and stored when a whole one was written.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -10,6 +11,16 @@ use crate::form::Picture;
 use crate::form::png::Sum;
 use crate::runs::View;
 use crate::store::{Stream, lock};
+
+mod draft;
+mod pixels;
+
+pub(super) use draft::{Draft, truncate};
+
+thread_local! {
+    /// What is shown.
+    static SHOWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What is remembered of a handle's reads.
 #[derive(Debug, Default)]
@@ -27,20 +38,28 @@ pub(super) struct Painted {
 }
 
 impl Painted {
-    /// Makes the bytes of a window of the file.
-    pub(super) fn read(
+    /// Hands the bytes of a window of the file to `sink`.
+    pub(super) fn read<R>(
         &self,
         view: &View,
         bytes: Bytes<'_>,
         window: Range<u64>,
         reading: &Reading,
-        target: &mut [u8],
-    ) -> Result<(), Errno> {
+        sink: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Errno> {
         // Reads of one handle at a time go on from the same checksum, and whichever ends last leaves its own: each is true.
         let mut sum = *lock(&reading.sum);
         let mut pixels = |at: u64, target: &mut [u8]| self.elements.read(view, bytes, at, target);
-        self.picture.read(window, target, &mut sum, &mut pixels)?;
-        *lock(&reading.sum) = sum;
-        Ok(())
+        SHOWN.with_borrow_mut(|buffer| {
+            buffer.resize((window.end - window.start) as usize, 0);
+            self.picture.read(window, buffer, &mut sum, &mut pixels)?;
+            *lock(&reading.sum) = sum;
+            Ok(sink(buffer))
+        })
+    }
+
+    /// Bytes that somebody may write: pictures come with words about them.
+    pub(super) fn room(&self) -> u64 {
+        self.picture.len().saturating_mul(2).saturating_add(16 << 20)
     }
 }

@@ -1,29 +1,24 @@
-//! Texts and pictures that are being written: they are stored when they are complete, all or nothing.
+//! Text that is being written: it is stored when it is complete, all or nothing.
 //!
-//! A text may be longer than memory, so that it waits in a file without a name in the folder for temporary files, and so do the elements
+//! Text may be longer than memory, so that it waits in a file without a name in the folder for temporary files, and so do the elements
 //! that it turns out to be. After a truncation it is a text of its own, from the first number to the last, in cells of any width.
-//! Without one it is patches of the text that the file shows, in place. So it is with pictures.
+//! Without one it is patches of the text that the file shows, in place.
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-use super::body::{Body, Bytes, Elements, Written};
-use super::changes::Context;
+use super::body::{Bytes, Written};
+use super::changes::{Changes, Context};
 use super::open::Shared;
-use super::picture::{Painted, Reading};
-use crate::form::png::Refusal;
+use super::picture::Reading;
 use crate::form::text::{Bad, Reader};
+use crate::runs::View;
 use crate::store::lock;
-
-mod parsed;
-mod pixels;
-
-use parsed::Parsed;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -34,53 +29,11 @@ const PATCHED: u64 = 16 << 10;
 /// The most places that patches may lie at.
 const MAX_PATCHES: usize = 1 << 16;
 
-/// What a spool turns out to be.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Spooled<'a> {
-    Text(&'a Written),
-    Picture(&'a Painted),
-}
-
-impl<'a> Spooled<'a> {
-    /// What a user would call it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Spooled::Text(_) => "a text",
-            Spooled::Picture(_) => "a picture",
-        }
-    }
-
-    /// Bytes that somebody may write: numbers may be longer than ours, and pictures come with words about them.
-    pub(super) fn room(self) -> u64 {
-        match self {
-            Spooled::Text(written) => written.text.room(),
-            Spooled::Picture(painted) => painted.picture.len().saturating_mul(2).saturating_add(16 << 20),
-        }
-    }
-
-    fn elements(self) -> &'a Elements {
-        match self {
-            Spooled::Text(written) => &written.elements,
-            Spooled::Picture(painted) => &painted.elements,
-        }
-    }
-
-    /// Takes elements over into `now`, the bytes of as many, where they differ from what is shown of those.
-    fn merge(self, parsed: &[u8], now: &mut [u8]) {
-        match self {
-            Spooled::Text(written) => written.text.merge(parsed, now),
-            Spooled::Picture(_) => now.copy_from_slice(parsed),
-        }
-    }
-}
-
-/// Why a text or a picture was not stored.
+/// Why a text was not stored.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// It is no text, or not all of one.
+    /// It is none, or not all of one.
     Text(Bad),
-    /// It is no picture, or not all of one, or another.
-    Picture(String),
     /// Something else.
     Errno(Errno),
 }
@@ -90,7 +43,7 @@ impl Fault {
     pub(super) fn errno(&self) -> Errno {
         match self {
             Fault::Text(bad) if bad.is_unfit => Errno::RANGE,
-            Fault::Text(_) | Fault::Picture(_) => Errno::INVAL,
+            Fault::Text(_) => Errno::INVAL,
             Fault::Errno(error) => *error,
         }
     }
@@ -118,22 +71,12 @@ impl fmt::Display for Fault {
             Fault::Text(Bad { line, column, token, what, .. }) => {
                 write!(f, "line {line}, column {column}: {what}: `{}`", token.escape_debug())
             }
-            Fault::Picture(what) => f.write_str(what),
             Fault::Errno(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl From<Refusal<Fault>> for Fault {
-    fn from(refusal: Refusal<Fault>) -> Fault {
-        match refusal {
-            Refusal::Picture(what) => Fault::Picture(what),
-            Refusal::Other(fault) => fault,
-        }
-    }
-}
-
-/// A text or a picture that is not stored yet.
+/// Text that is not stored yet.
 #[derive(Debug, Default)]
 pub(super) struct Spool {
     /// What was written, each byte at its offset; made with the first byte.
@@ -215,34 +158,29 @@ impl Spool {
         }
     }
 
-    /// Stores what was written, if it is complete.
+    /// Stores the text, if it is a complete one.
     pub(super) fn commit(
         &mut self,
-        spooled: Spooled<'_>,
-        body: &Body,
+        written: &Written,
+        view: &View,
         bytes: Bytes<'_>,
         store: &dyn Fn(u64, &[u8]) -> Result<usize>,
     ) -> std::result::Result<(), Fault> {
-        let context = Context { elements: spooled.elements(), view: &body.view, bytes, store };
+        let context = Context { elements: &written.elements, view, bytes, store };
         let Some(file) = &self.file else {
             // Nothing was written: only the text of no number is complete so.
-            let is_empty = matches!(spooled, Spooled::Text(written) if written.text.count() == 0);
-            return if is_empty || !self.is_whole { Ok(()) } else { Err(Fault::Errno(Errno::INVAL)) };
+            if written.text.count() > 0 && self.is_whole {
+                return Err(Fault::Errno(Errno::INVAL));
+            }
+            return Ok(());
         };
-        match spooled {
-            Spooled::Text(written) if self.is_whole => {
-                let mut parsed = Parsed::default();
-                let mut reader = written.text.reader(false, written.text.count());
-                read_whole(file, self.len(), &mut reader, &mut parsed)?;
-                parsed.apply(spooled, &context, 0)?;
-            }
-            Spooled::Text(written) => self.commit_patches(file, written, &context)?,
-            Spooled::Picture(painted) => {
-                let mut parsed = Parsed::default();
-                let ours = (!self.is_whole).then_some(body);
-                pixels::decode(painted, pixels::Input::new(file, &self.written, ours, bytes), &mut parsed)?;
-                parsed.apply(spooled, &context, 0)?;
-            }
+        if self.is_whole {
+            let mut parsed = Parsed::default();
+            let mut reader = written.text.reader(false, written.text.count());
+            read_whole(file, self.len(), &mut reader, &mut parsed)?;
+            parsed.apply(written, &context, 0)?;
+        } else {
+            self.commit_patches(file, written, &context)?;
         }
         self.is_new = false;
         if !self.is_whole {
@@ -289,7 +227,7 @@ impl Spool {
             parsed.finish(&mut reader)?;
             ready.push((stretch.start, parsed));
         }
-        ready.into_iter().try_for_each(|(first, parsed)| parsed.apply(Spooled::Text(written), context, first))
+        ready.into_iter().try_for_each(|(first, parsed)| parsed.apply(written, context, first))
     }
 
     /// The names of the columns cannot be changed.
@@ -317,26 +255,123 @@ fn read_whole(file: &File, len: u64, reader: &mut Reader<'_>, parsed: &mut Parse
     parsed.finish(reader)
 }
 
-/// Truncates a text or a picture that is being written. What is left of one that was not touched yet becomes the start of a text of its own.
-pub(super) fn truncate(shared: &Shared, size: u64) -> Result<()> {
+/// What is done with elements, from this number on.
+type Each<'a> = dyn FnMut(u64, &[u8]) -> std::result::Result<(), Fault> + 'a;
+
+/// Elements that a text turned out to be: the last of them in memory, those before in a file.
+#[derive(Debug, Default)]
+struct Parsed {
+    file: Option<File>,
+    elements: Vec<u8>,
+}
+
+impl Parsed {
+    fn feed(&mut self, reader: &mut Reader<'_>, piece: &[u8]) -> std::result::Result<(), Fault> {
+        reader.feed(piece, &mut self.elements).map_err(Fault::Text)?;
+        if self.elements.len() > 16 * CHUNK {
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => none.insert(tempfile::tempfile()?),
+            };
+            file.write_all(&self.elements)?;
+            self.elements.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, reader: &mut Reader<'_>) -> std::result::Result<(), Fault> {
+        reader.finish(&mut self.elements).map_err(Fault::Text)
+    }
+
+    /// Stores the elements, from number `first` on, where they differ from what is there.
+    fn apply(mut self, written: &Written, context: &Context<'_>, first: u64) -> std::result::Result<(), Fault> {
+        if let Some(conversion) = &written.elements.conversion
+            && !conversion.is_identity()
+        {
+            // Whether all of them fit is known before the first is stored.
+            self.each(written, first, &mut |number, shown| changes(written, context, number, shown).map(|_| ()))?;
+        }
+        self.each(written, first, &mut |number, shown| {
+            context.put_changes(&changes(written, context, number, shown)?)?;
+            Ok(())
+        })
+    }
+
+    fn each(&mut self, written: &Written, first: u64, each: &mut Each<'_>) -> std::result::Result<(), Fault> {
+        let size = (written.elements.shown.max(1)) as usize;
+        let most = (CHUNK / size).max(1) * size;
+        let mut number = first;
+        if let Some(file) = &mut self.file {
+            let mut left = file.seek(SeekFrom::End(0))?;
+            file.seek(SeekFrom::Start(0))?;
+            let mut buffer = vec![0; most];
+            while left > 0 {
+                let count = left.min(most as u64) as usize;
+                file.read_exact(&mut buffer[..count])?;
+                each(number, &buffer[..count])?;
+                number += (count / size) as u64;
+                left -= count as u64;
+            }
+        }
+        for shown in self.elements.chunks(most) {
+            each(number, shown)?;
+            number += (shown.len() / size) as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Truncates a text that is being written. What is left of one that was not touched yet becomes the start of a text of its own.
+pub(super) fn truncate(shared: &Shared, written: &Written, size: u64) -> Result<()> {
     let mut pending = lock(&shared.pending);
     match &mut pending.spool {
         _ if size == 0 => pending.spool = Some(Spool::whole()),
         Some(spool) if spool.is_whole => spool.truncate(size)?,
         Some(_) => return Err(Errno::INVAL),
-        None if size == shared.body.len() => {}
+        None if size == written.text.len() => {}
         none => {
             let mut spool = Spool::whole();
             let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill };
-            let (mut at, reading) = (0, Reading::default());
+            let mut at = 0;
             while at < size {
                 let window = at..size.min(at + CHUNK as u64);
                 let length = window.end - window.start;
-                shared.body.read(bytes, window, &reading, |text| spool.write(at, text, u64::MAX))??;
+                shared.body.read(bytes, window, &Reading::default(), |text| spool.write(at, text, u64::MAX))??;
                 at += length;
             }
             *none = Some(spool);
         }
     }
     Ok(())
+}
+
+/// What storing some elements changes.
+fn changes(written: &Written, context: &Context<'_>, number: u64, shown: &[u8]) -> std::result::Result<Changes, Fault> {
+    let mut now = vec![0; shown.len()];
+    let count = shown.len() as u64 / written.elements.shown.max(1);
+    written.elements.fetch(context.view, context.bytes, number..number + count, &mut now)?;
+    let before = now.clone();
+    written.text.merge(shown, &mut now);
+    let changes = context.changed(number, &now, |stored| match &written.elements.conversion {
+        Some(conversion) => conversion.write(&now, stored).map_err(|_| Errno::RANGE),
+        None => {
+            stored.copy_from_slice(&now);
+            Ok(differing(&before, &now, written.elements.shown as usize))
+        }
+    })?;
+    Ok(changes)
+}
+
+/// The stretches of elements that differ, in bytes.
+fn differing(before: &[u8], now: &[u8], size: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let pairs = before.chunks(size.max(1)).zip(now.chunks(size.max(1))).enumerate();
+    for (number, _) in pairs.filter(|(_, (before, now))| before != now) {
+        let (start, end) = (number * size, (number + 1) * size);
+        match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(start..end),
+        }
+    }
+    ranges
 }
