@@ -255,10 +255,7 @@ impl Fs {
                 }
                 self.note_write(file, 0..file.body.view.len())?;
             }
-            _ => {
-                file.body.flush(&shared.pending, bytes_of(shared), &store)?;
-                self.note_write(file, 0..file.body.view.len())?;
-            }
+            _ => file.body.flush(&shared.pending, bytes_of(shared), &store)?,
         }
         Ok(Vec::new())
     }
