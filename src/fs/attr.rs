@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Stat, StatVfs, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::body::Content;
 use super::coherence::Cached;
 use super::facts::{self, Fact};
+use super::preview::Content;
 use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
 use crate::catalog::{Origin, Problem};
 

@@ -12,9 +12,10 @@ use rustix::io::Errno;
 
 use super::changes::Context;
 use super::picture::{Draft, Painted, Reading};
+use super::preview::Content;
 use super::spool::Spool;
 use crate::convert::Conversion;
-use crate::form::{Binary, Face, Preview, Text};
+use crate::form::{Binary, Face, Text};
 use crate::runs::View;
 use crate::store::{self, Files, lock};
 
@@ -31,40 +32,6 @@ thread_local! {
 }
 
 type Result<T> = std::result::Result<T, Errno>;
-
-/// What a slice file is.
-#[derive(Debug)]
-pub(super) enum Content {
-    /// Elements, in some form.
-    Body(Body),
-    /// A drawing, which is made when it is opened and cannot be written.
-    Preview(Preview),
-}
-
-impl Content {
-    pub(super) fn new(view: View, face: Option<Face>, elements: Elements) -> Content {
-        let look = match face {
-            None if elements.conversion.is_none() => Look::Plain,
-            None => Look::Binary(Box::new(Shown { binary: Binary::default(), elements })),
-            Some(Face::Binary(binary)) => Look::Binary(Box::new(Shown { binary, elements })),
-            Some(Face::Document(head)) => {
-                Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
-            }
-            Some(Face::Text(text)) => Look::Text(Box::new(Written { text, elements })),
-            Some(Face::Picture(picture)) => Look::Picture(Box::new(Painted { picture, elements })),
-            Some(Face::Preview(preview)) => return Content::Preview(preview),
-        };
-        Content::Body(Body { view, look })
-    }
-
-    /// Length of the file in bytes.
-    pub(super) fn len(&self) -> u64 {
-        match self {
-            Content::Body(body) => body.len(),
-            Content::Preview(preview) => preview.len(),
-        }
-    }
-}
 
 /// The content of a slice file.
 #[derive(Debug)]
@@ -137,6 +104,22 @@ pub(super) struct Pending {
 }
 
 impl Body {
+    /// What is to be seen of a view.
+    pub(super) fn content(view: View, face: Option<Face>, elements: Elements) -> Content {
+        let look = match face {
+            None if elements.conversion.is_none() => Look::Plain,
+            None => Look::Binary(Box::new(Shown { binary: Binary::default(), elements })),
+            Some(Face::Binary(binary)) => Look::Binary(Box::new(Shown { binary, elements })),
+            Some(Face::Document(head)) => {
+                Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
+            }
+            Some(Face::Text(text)) => Look::Text(Box::new(Written { text, elements })),
+            Some(Face::Picture(picture)) => Look::Picture(Box::new(Painted { picture, elements })),
+            Some(Face::Preview(preview)) => return Content::Preview(preview),
+        };
+        Content::Body(Body { view, look })
+    }
+
     /// Length of the file in bytes.
     pub(super) fn len(&self) -> u64 {
         match &self.look {
@@ -160,12 +143,9 @@ impl Body {
         }
     }
 
-    /// The picture, where the file is one.
-    pub(super) fn picture(&self) -> Option<&Painted> {
-        match &self.look {
-            Look::Picture(painted) => Some(painted),
-            Look::Plain | Look::Binary(_) | Look::Text(_) => None,
-        }
+    /// Whether the file is a picture.
+    pub(super) fn is_picture(&self) -> bool {
+        matches!(self.look, Look::Picture(_))
     }
 
     /// Hands the bytes of a window of the file to `sink`.
@@ -259,10 +239,7 @@ impl Body {
                 let spool = &mut lock(pending).spool;
                 return spool.get_or_insert_with(Spool::patches).write(offset, data, written.text.room());
             }
-            Look::Picture(painted) => {
-                let draft = &mut lock(pending).draft;
-                return draft.get_or_insert_with(Draft::patches).write(offset, data, painted.room());
-            }
+            Look::Picture(painted) => return painted.write(&mut lock(pending).draft, offset, data),
             Look::Binary(shown) => shown,
         };
         let mut pending = lock(pending);
@@ -327,10 +304,7 @@ impl Body {
         let mut pending = lock(pending);
         let shown = match &self.look {
             Look::Plain | Look::Text(_) => return Ok(()),
-            Look::Picture(painted) => {
-                let draft = pending.draft.as_mut();
-                return draft.map_or(Ok(()), |draft| draft.commit(painted, self, bytes, store));
-            }
+            Look::Picture(painted) => return painted.store(&mut pending.draft, self, bytes, store),
             Look::Binary(shown) => shown,
         };
         if let Some(conversion) = &shown.elements.conversion {

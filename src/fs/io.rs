@@ -78,7 +78,7 @@ impl Fs {
                 let window = clip(offset, size, file.body.len());
                 count(&self.counters.read_bytes, window.end - window.start);
                 // Pages may be filled long after those before them, so that nothing is remembered of these.
-                let anew = (source == Source::PageCache && file.body.picture().is_some()).then(Reading::default);
+                let anew = (source == Source::PageCache && file.body.is_picture()).then(Reading::default);
                 file.body.read(bytes_of(&file.shared), window, anew.as_ref().unwrap_or(&file.reading), sink)
             }
         }
@@ -93,7 +93,7 @@ impl Fs {
         let handle = self.handles.get(handle)?;
         let file = writer(&handle)?;
         // Text may be longer than ours, and so may pictures.
-        let end = if file.body.text().is_some() || file.body.picture().is_some() { u64::MAX } else { file.body.len() };
+        let end = if file.body.text().is_some() || file.body.is_picture() { u64::MAX } else { file.body.len() };
         let window = clip(offset, data.len(), end);
         if data.is_empty() {
             return Ok(Written { count: 0, cached: Vec::new() });
@@ -160,7 +160,7 @@ impl Fs {
         }
         let mut cached = Vec::new();
         if let Some(shared) = self.inodes.written(inode)
-            && shared.body.picture().is_some()
+            && shared.body.is_picture()
         {
             super::picture::truncate(&shared, size)?;
             return Ok(cached);

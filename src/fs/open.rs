@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 
-use super::body::{Body, Content, Pending};
+use super::body::{Body, Pending};
 use super::facts;
 use super::handles::Handle;
 use super::picture::Reading;
-use super::preview;
+use super::preview::{self, Content};
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
 use crate::store::{File, Files, lock};

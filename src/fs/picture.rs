@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use rustix::io::Errno;
 
-use super::body::{Bytes, Elements};
+use super::body::{Body, Bytes, Elements};
 use crate::form::Picture;
 use crate::form::png::Sum;
 use crate::runs::View;
@@ -16,6 +16,8 @@ mod draft;
 mod pixels;
 
 pub(super) use draft::{Draft, truncate};
+
+type Result<T> = std::result::Result<T, Errno>;
 
 thread_local! {
     /// What is shown.
@@ -46,7 +48,7 @@ impl Painted {
         window: Range<u64>,
         reading: &Reading,
         sink: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, Errno> {
+    ) -> Result<R> {
         // Reads of one handle at a time go on from the same checksum, and whichever ends last leaves its own: each is true.
         let mut sum = *lock(&reading.sum);
         let mut pixels = |at: u64, target: &mut [u8]| self.elements.read(view, bytes, at, target);
@@ -58,8 +60,24 @@ impl Painted {
         })
     }
 
-    /// Bytes that somebody may write: pictures come with words about them.
-    pub(super) fn room(&self) -> u64 {
-        self.picture.len().saturating_mul(2).saturating_add(16 << 20)
+    /// Takes bytes of a picture that is written.
+    pub(super) fn write(&self, draft: &mut Option<Draft>, offset: u64, data: &[u8]) -> Result<usize> {
+        // Pictures come with words about them.
+        let room = self.picture.len().saturating_mul(2).saturating_add(16 << 20);
+        draft.get_or_insert_with(Draft::patches).write(offset, data, room)
+    }
+
+    /// Stores a picture that was written.
+    ///
+    /// # Errors
+    /// EINVAL where it is none, or not all of one, or another than ours can be; what `store` answers.
+    pub(super) fn store(
+        &self,
+        draft: &mut Option<Draft>,
+        body: &Body,
+        bytes: Bytes<'_>,
+        store: &dyn Fn(u64, &[u8]) -> Result<usize>,
+    ) -> Result<()> {
+        draft.as_mut().map_or(Ok(()), |draft| draft.commit(self, body, bytes, store))
     }
 }

@@ -1,14 +1,33 @@
-//! Previews of slices: the samples are read, and drawn.
+//! Slices that are previews: the samples are read, and drawn.
 
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::body::Bytes;
+use super::body::{Body, Bytes};
 use super::{Leaf, Tree};
 use crate::convert::{Code, Conversion, Element};
 use crate::form::Preview;
 use crate::store::File;
+
+/// What a slice file is.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Elements, in some form.
+    Body(Body),
+    /// A drawing, which is made when it is opened and cannot be written.
+    Preview(Preview),
+}
+
+impl Content {
+    /// Length of the file in bytes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Content::Body(body) => body.len(),
+            Content::Preview(preview) => preview.len(),
+        }
+    }
+}
 
 /// Samples that are read at once.
 const CHUNK: u64 = 16 << 10;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::body::{Content, Elements};
+use super::body::{Body, Elements};
 use super::facts::Fact;
+use super::preview::Content;
 use crate::catalog::Description;
 use crate::convert::{Conversion, Element};
 use crate::dtype::DType;
@@ -324,7 +325,7 @@ impl Tree {
             conversion = Some(changed).filter(|conversion| !conversion.is_identity());
         }
         let elements = Elements { conversion, ..self.elements() };
-        Ok(Content::new(view.unwrap_or_else(|| self.view(base)), face, elements))
+        Ok(Body::content(view.unwrap_or_else(|| self.view(base)), face, elements))
     }
 
     /// How its elements are shown in no form.

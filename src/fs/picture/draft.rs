@@ -40,12 +40,12 @@ pub(in crate::fs) struct Draft {
 
 impl Draft {
     /// Patches of what there is.
-    pub(in crate::fs) fn patches() -> Draft {
+    pub(super) fn patches() -> Draft {
         Draft::default()
     }
 
     /// Takes bytes, of a picture that may be `room` bytes long.
-    pub(in crate::fs) fn write(&mut self, offset: u64, data: &[u8], room: u64) -> Result<usize> {
+    pub(super) fn write(&mut self, offset: u64, data: &[u8], room: u64) -> Result<usize> {
         let end = offset.checked_add(data.len() as u64).filter(|&end| end <= room).ok_or(Errno::FBIG)?;
         let file = match &mut self.file {
             Some(file) => file,
@@ -92,7 +92,7 @@ impl Draft {
     ///
     /// # Errors
     /// EINVAL where it is none, or not all of one, or another than ours can be; what `store` answers.
-    pub(in crate::fs) fn commit(
+    pub(super) fn commit(
         &mut self,
         painted: &Painted,
         body: &Body,
@@ -220,3 +220,6 @@ fn decode(painted: &Painted, input: Input<'_>, pixels: &mut Pixels) -> std::resu
         pixels.scatter(at, line.step as usize * pixel, pixel, bytes)
     })
 }
+
+#[cfg(test)]
+mod tests;
