@@ -99,12 +99,10 @@ pub(super) struct Pending {
     split: BTreeMap<u64, Vec<Option<u8>>>,
     /// The text.
     pub(super) spool: Option<Spool>,
-    /// The picture.
     pub(super) draft: Option<Draft>,
 }
 
 impl Body {
-    /// What is to be seen of a view.
     pub(super) fn content(view: View, face: Option<Face>, elements: Elements) -> Content {
         let look = match face {
             None if elements.conversion.is_none() => Look::Plain,
