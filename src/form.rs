@@ -1,11 +1,13 @@
 //! Forms: in which shape the bytes of a slice appear, chosen by the suffix of its name.
 //!
 //! A form turns a [`Slice`] into a [`Face`]: what the file looks like, without any of its elements. Whoever serves it fetches the
-//! elements that a request touches, and no others. There are three kinds:
+//! elements that a request touches, and no others. There are five kinds:
 //!
 //! - [`Binary`]: a computed header, then the elements, in the order of bytes and axes that the form demands;
 //! - [`Text`]: a cell of fixed width for each number, so that the size is known and any offset costs only its own cells;
-//! - a document: a small text about the slice, which shows no element.
+//! - a document: a small text about the slice, which shows no element;
+//! - [`Picture`]: a header, elements, and checksums of them between and behind;
+//! - [`Preview`]: a drawing of some of the elements, made when it is opened.
 //!
 //! A form that does not fit a slice (its type, its rank) has no face for it, and then there is no such file.
 
@@ -23,6 +25,7 @@ mod mat;
 mod nii;
 mod npy;
 mod nrrd;
+pub mod png;
 mod pnm;
 mod sound;
 #[cfg(test)]
@@ -31,6 +34,7 @@ pub mod text;
 mod tif;
 mod vrt;
 
+pub use png::{Picture, Preview};
 pub use text::Text;
 
 /// A slice, as forms see it.
@@ -71,6 +75,10 @@ pub enum Face {
     Text(Text),
     /// A small file that shows no element.
     Document(Vec<u8>),
+    /// Pixels.
+    Picture(Picture),
+    /// A drawing.
+    Preview(Preview),
 }
 
 /// Whether a header, the first, says the same as another of the same length.
@@ -123,6 +131,7 @@ const FORMS: &[(&str, Make)] = &[
     ("ppm", pnm::ppm),
     ("pfm", pnm::pfm),
     ("bmp", bmp::face),
+    ("png", png::face),
     ("tif", tif::face),
     ("wav", sound::wav),
     ("au", sound::au),

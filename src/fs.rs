@@ -6,7 +6,8 @@
 //! - `tree`: what the names in an array's folder mean. `facts`: its texts.
 //! - `nodes`: which inode number is which file, counted by the kernel's references.
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
-//! - `body`, `changes`, `spool`, `stream`: what a slice file shows, in its form and type; text that is being written.
+//! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
+//! - `changes`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
 
@@ -21,6 +22,7 @@ mod attr;
 mod body;
 mod changes;
 mod coherence;
+mod elements;
 mod facts;
 mod handles;
 mod io;
@@ -28,6 +30,8 @@ mod listing;
 mod lookup;
 mod nodes;
 mod open;
+mod picture;
+mod preview;
 mod special;
 mod spool;
 mod stream;

@@ -242,7 +242,7 @@ fn collect(directory: &Path, sources: &mut Vec<Source>) {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let relative = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("a path below the top").to_string_lossy();
         if path.is_dir() {
-            if !name.starts_with('.') && name != "__pycache__" {
+            if !name.starts_with('.') && name != "__pycache__" && name != "pictures" {
                 collect(&path, sources);
             }
         } else if name.ends_with(".rs") || name.ends_with(".py") || relative.starts_with("scripts/") {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::coherence::Cached;
 use super::facts::{self, Fact};
+use super::preview::Content;
 use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
 use crate::catalog::{Origin, Problem};
 
@@ -148,9 +149,15 @@ impl Fs {
                 stat,
             ));
         }
-        let may_write = tree.description.writable && !self.settings.read_only;
+        let (len, is_preview) = match leaf {
+            Leaf::Formed(..) => {
+                let content = tree.content(leaf)?;
+                (content.len(), matches!(content, Content::Preview(_)))
+            }
+            leaf => (tree.len_of(leaf).ok_or(Errno::NOENT)?, false),
+        };
+        let may_write = tree.description.writable && !self.settings.read_only && !is_preview;
         let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
-        let len = tree.len_of(leaf).ok_or(Errno::NOENT)?;
         Ok(Attr::new(inode, Kind::File, len, mode, stat))
     }
 
@@ -278,9 +285,10 @@ impl Fs {
         let of_file = |origin: &Origin| read_acl(&self.catalog.locate(origin)?);
         match self.node(inode)? {
             Node::Leaf(tree, Leaf::Fact(_), _) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
-            Node::Leaf(tree, _, _) => {
-                let may_write = tree.description.writable && !self.settings.read_only;
-                of_file(&tree.description.origin).map(|acl| masked(acl, if may_write { 0o6 } else { 0o4 }))
+            Node::Leaf(tree, leaf, _) => {
+                let may_write = tree.description.writable && !self.settings.read_only && !tree.is_preview(&leaf);
+                let mask = if may_write { 0o6 } else { 0o4 };
+                of_file(&tree.description.origin).map(|acl| masked(acl, mask))
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),
             Node::Folder(folder) => match &folder {

@@ -11,22 +11,20 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 
 use super::changes::Context;
+use super::elements::{Bytes, Elements, Parts};
+use super::picture::{Draft, Painted, Reading};
+use super::preview::Content;
 use super::spool::{Fault, Spool};
-use crate::convert::Conversion;
 use crate::form::{Binary, Face, Text};
 use crate::runs::View;
-use crate::store::{self, Files, Stream, lock};
-
-/// Stored bytes that are gathered at once for a conversion.
-const CHUNK: u64 = 64 << 10;
+use crate::store::{self, lock};
 
 /// Elements of which a part was written that are kept for their other parts, at most.
 const SPLIT: usize = 1024;
 
 thread_local! {
-    /// What is shown, and what was gathered for it.
+    /// What is shown.
     static SHOWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -45,6 +43,7 @@ enum Look {
     Plain,
     Binary(Box<Shown>),
     Text(Box<Written>),
+    Picture(Box<Painted>),
 }
 
 /// Elements behind a header, perhaps converted.
@@ -59,21 +58,6 @@ struct Shown {
 pub(super) struct Written {
     pub(super) text: Arc<Text>,
     pub(super) elements: Elements,
-}
-
-/// How elements are converted, and their bytes.
-#[derive(Debug)]
-pub(super) struct Elements {
-    pub(super) conversion: Option<Conversion>,
-    pub(super) stored: u64,
-    pub(super) shown: u64,
-}
-
-/// Where the bytes of an array are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bytes<'a> {
-    pub(super) files: &'a Files,
-    pub(super) fill: &'a [u8],
 }
 
 /// What a part of a file is.
@@ -96,19 +80,11 @@ pub(super) struct Pending {
     split: BTreeMap<u64, Parts>,
     /// The text.
     pub(super) spool: Option<Spool>,
-}
-
-/// An element of which a part was written.
-#[derive(Clone, Debug)]
-struct Parts {
-    /// Its bytes, as far as they are there.
-    bytes: Vec<Option<u8>>,
-    /// Whether some of them were written since it was last stored.
-    is_new: bool,
+    pub(super) draft: Option<Draft>,
 }
 
 impl Body {
-    pub(super) fn new(view: View, face: Option<Face>, elements: Elements) -> Body {
+    pub(super) fn content(view: View, face: Option<Face>, elements: Elements) -> Content {
         let look = match face {
             None if elements.conversion.is_none() => Look::Plain,
             None => Look::Binary(Box::new(Shown { binary: Binary::default(), elements })),
@@ -117,8 +93,10 @@ impl Body {
                 Look::Binary(Box::new(Shown { binary: Binary { head, ..Binary::default() }, elements }))
             }
             Some(Face::Text(text)) => Look::Text(Box::new(Written { text: Arc::new(text), elements })),
+            Some(Face::Picture(picture)) => Look::Picture(Box::new(Painted { picture, elements })),
+            Some(Face::Preview(preview)) => return Content::Preview(preview),
         };
-        Body { view, look }
+        Content::Body(Body { view, look })
     }
 
     /// Length of the file in bytes.
@@ -127,6 +105,7 @@ impl Body {
             Look::Plain => self.view.len(),
             Look::Binary(shown) => shown.end_of_elements(self.view.len()) + shown.binary.tail,
             Look::Text(written) => written.text.len(),
+            Look::Picture(painted) => painted.picture.len(),
         }
     }
 
@@ -139,8 +118,13 @@ impl Body {
     pub(super) fn text(&self) -> Option<&Written> {
         match &self.look {
             Look::Text(written) => Some(written),
-            Look::Plain | Look::Binary(_) => None,
+            Look::Plain | Look::Binary(_) | Look::Picture(_) => None,
         }
+    }
+
+    /// Whether the file is a picture.
+    pub(super) fn is_picture(&self) -> bool {
+        matches!(self.look, Look::Picture(_))
     }
 
     /// Hands the bytes of a window of the file to `sink`.
@@ -151,12 +135,13 @@ impl Body {
         &self,
         bytes: Bytes<'_>,
         window: Range<u64>,
-        stream: &Stream,
+        reading: &Reading,
         sink: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let shown = match &self.look {
-            Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, stream, sink),
+            Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink),
             Look::Text(written) => return self.read_text(written, bytes, &window, sink),
+            Look::Picture(painted) => return painted.read(&self.view, bytes, window, reading, sink),
             Look::Binary(shown) => shown,
         };
         let head = shown.binary.head.len() as u64;
@@ -166,7 +151,7 @@ impl Body {
             && window.end <= head + self.view.len()
         {
             let window = window.start - head..window.end - head;
-            return store::read(bytes.files, bytes.fill, &self.view, window, stream, sink);
+            return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink);
         }
         SHOWN.with_borrow_mut(|buffer| {
             let length = (window.end - window.start) as usize;
@@ -246,6 +231,7 @@ impl Body {
                 let spool = &mut lock(pending).spool;
                 return spool.get_or_insert_with(Spool::patches).write(offset, data, written);
             }
+            Look::Picture(painted) => return painted.write(&mut lock(pending).draft, offset, data),
             Look::Binary(shown) => shown,
         };
         let mut pending = lock(pending);
@@ -315,6 +301,9 @@ impl Body {
                 let spool = pending.spool.as_mut();
                 return spool.map_or(Ok(()), |spool| spool.commit(written, &self.view, bytes, store));
             }
+            Look::Picture(painted) => {
+                return painted.store(&mut pending.draft, self, bytes, store).map_err(Fault::Errno);
+            }
             Look::Binary(shown) => shown,
         };
         let mut outcome = Ok(());
@@ -339,6 +328,7 @@ impl Pending {
         self.head.is_empty()
             && self.split.values().all(|parts| !parts.is_new)
             && !self.spool.as_ref().is_some_and(Spool::is_new)
+            && !self.draft.as_ref().is_some_and(Draft::is_new)
     }
 }
 
@@ -397,95 +387,6 @@ impl Shown {
             at = until;
         }
         Ok(())
-    }
-}
-
-impl Elements {
-    /// Reads shown bytes of the elements, from byte `at` of them on.
-    fn read(&self, view: &View, bytes: Bytes<'_>, at: u64, target: &mut [u8]) -> Result<()> {
-        if self.conversion.is_none() {
-            return store::gather(bytes.files, bytes.fill, view, at..at + target.len() as u64, target);
-        }
-        // An element that the window cuts is converted by itself.
-        let (mut number, skip) = (at / self.shown, (at % self.shown) as usize);
-        let mut target = target;
-        let size = self.shown as usize;
-        let mut one = [0; 64];
-        if skip > 0 {
-            let length = target.len().min(size - skip);
-            self.fetch(view, bytes, number..number + 1, &mut one[..size])?;
-            let (now, later) = target.split_at_mut(length);
-            now.copy_from_slice(&one[skip..skip + length]);
-            (target, number) = (later, number + 1);
-        }
-        let whole = target.len() / size;
-        let (now, rest) = target.split_at_mut(whole * size);
-        self.fetch(view, bytes, number..number + whole as u64, now)?;
-        if !rest.is_empty() {
-            number += whole as u64;
-            self.fetch(view, bytes, number..number + 1, &mut one[..size])?;
-            rest.copy_from_slice(&one[..rest.len()]);
-        }
-        Ok(())
-    }
-
-    /// The shown bytes of whole elements.
-    pub(super) fn fetch(&self, view: &View, bytes: Bytes<'_>, numbers: Range<u64>, target: &mut [u8]) -> Result<()> {
-        let Some(conversion) = &self.conversion else {
-            let window = numbers.start * self.stored..numbers.end * self.stored;
-            return store::gather(bytes.files, bytes.fill, view, window, target);
-        };
-        STORED.with_borrow_mut(|buffer| {
-            buffer.resize(buffer.len().max(CHUNK as usize), 0);
-            let most = CHUNK / self.stored.max(1);
-            let mut numbers = numbers;
-            for target in target.chunks_mut((most * self.shown) as usize) {
-                let count = target.len() as u64 / self.shown;
-                let window = numbers.start * self.stored..(numbers.start + count) * self.stored;
-                if conversion.changes_order_only() {
-                    store::gather(bytes.files, bytes.fill, view, window, target)?;
-                    conversion.read_in_place(target);
-                    numbers.start += count;
-                    continue;
-                }
-                let stored = &mut buffer[..(count * self.stored) as usize];
-                store::gather(bytes.files, bytes.fill, view, window, stored)?;
-                conversion.read(stored, target);
-                numbers.start += count;
-            }
-            Ok(())
-        })
-    }
-
-    /// Sorts written bytes into whole elements and parts of others.
-    fn split(&self, at: u64, data: &[u8], split: &mut BTreeMap<u64, Parts>, whole: &mut Vec<(u64, Vec<u8>)>) {
-        let size = self.shown as usize;
-        let (mut number, skip) = (at / self.shown, (at % self.shown) as usize);
-        let mut data = data;
-        let mut part = |number: u64, start: usize, data: &[u8], whole: &mut Vec<(u64, Vec<u8>)>| {
-            let parts = split.entry(number).or_insert_with(|| Parts { bytes: vec![None; size], is_new: true });
-            parts.is_new = true;
-            parts.bytes[start..].iter_mut().zip(data).for_each(|(part, &byte)| *part = Some(byte));
-            if let Some(element) = parts.bytes.iter().copied().collect::<Option<Vec<u8>>>() {
-                split.remove(&number);
-                whole.push((number, element));
-            }
-        };
-        if skip > 0 {
-            let (now, later) = data.split_at(data.len().min(size - skip));
-            part(number, skip, now, whole);
-            (data, number) = (later, number + 1);
-        }
-        let count = data.len() / size;
-        let (now, rest) = data.split_at(count * size);
-        if !rest.is_empty() {
-            part(number + count as u64, 0, rest, whole);
-        }
-        if count > 0 {
-            whole.push((number, now.to_vec()));
-            // What waited for them is overtaken.
-            split.retain(|waiting, _| !(number..number + count as u64).contains(waiting));
-        }
     }
 }
 

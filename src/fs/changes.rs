@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rustix::io::Errno;
 
-use super::body::{Bytes, Elements};
+use super::elements::{Bytes, Elements};
 use crate::convert::Conversion;
 use crate::runs::View;
 use crate::store;

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::body::Bytes;
 use super::coherence::Cached;
+use super::elements::Bytes;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
+use super::picture::Reading;
 use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::format::Checksum;
@@ -75,7 +76,9 @@ impl Fs {
                 }
                 let window = clip(offset, size, file.body.len());
                 count(&self.counters.read_bytes, window.end - window.start);
-                file.body.read(bytes_of(&file.shared), window, &file.stream, sink)
+                // Pages may be filled long after those before them, so that nothing is remembered of these.
+                let anew = (source == Source::PageCache && file.body.is_picture()).then(Reading::default);
+                file.body.read(bytes_of(&file.shared), window, anew.as_ref().unwrap_or(&file.reading), sink)
             }
         }
     }
@@ -88,8 +91,8 @@ impl Fs {
         count(&self.counters.writes, 1);
         let handle = self.handles.get(handle)?;
         let file = writer(&handle)?;
-        // Text may be longer than ours.
-        let end = if file.body.text().is_some() { u64::MAX } else { file.body.len() };
+        // Text may be longer than ours, and so may pictures.
+        let end = if file.body.text().is_some() || file.body.is_picture() { u64::MAX } else { file.body.len() };
         let window = clip(offset, data.len(), end);
         if data.is_empty() {
             return Ok(Written { count: 0, cached: Vec::new() });
@@ -148,7 +151,16 @@ impl Fs {
         if matches!(leaf, super::Leaf::Fact(_)) {
             return Err(Errno::PERM);
         }
+        if tree.is_preview(&leaf) {
+            return Err(Errno::PERM);
+        }
         let mut cached = Vec::new();
+        if let Some(shared) = self.inodes.written(inode)
+            && shared.body.is_picture()
+        {
+            super::picture::truncate(&shared, size)?;
+            return Ok(cached);
+        }
         if let Some(shared) = self.inodes.written(inode)
             && let Some(text) = shared.body.text()
         {

@@ -11,9 +11,11 @@ use super::body::{Body, Pending};
 use super::coherence::Cached;
 use super::facts;
 use super::handles::Handle;
+use super::picture::Reading;
+use super::preview::{self, Content};
 use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
-use crate::store::{File, Files, Stream, lock};
+use crate::store::{File, Files, lock};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub(super) struct OpenFile {
     /// Whether something was written since the last flush, and ever.
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
-    pub(super) stream: Stream,
+    pub(super) reading: Reading,
     /// The last write error of the file that this handle has reported.
     pub(super) error_seen: AtomicU64,
 }
@@ -201,9 +203,13 @@ impl Fs {
         described: Described,
         access: Access,
     ) -> Result<Opened, Errno> {
+        let content = tree.content(leaf)?;
         if access.write {
             if self.settings.read_only {
                 return Err(Errno::ROFS);
+            }
+            if matches!(content, Content::Preview(_)) {
+                return Err(Errno::ACCESS);
             }
             if tree.description.array.read_only.is_some() {
                 return Err(Errno::ROFS);
@@ -214,7 +220,17 @@ impl Fs {
         if locked {
             described.file.take_lock(access.write)?;
         }
-        let body = Arc::new(tree.body(leaf)?);
+        let body = match content {
+            Content::Body(body) => Arc::new(body),
+            Content::Preview(preview) => {
+                let drawn = preview::draw(&tree, leaf, &preview, &described.file);
+                if locked {
+                    described.file.give_up_lock(false);
+                }
+                let handle = self.handles.insert(Handle::Text(drawn?.into_boxed_slice()));
+                return Ok(Opened { handle, flush: false, path: Path::Direct });
+            }
+        };
         let view = &body.view;
         let mut runs = view.runs(0..view.len());
         let extent = match (runs.next(), runs.next(), tree.description.array.grid.single()) {
@@ -256,7 +272,7 @@ impl Fs {
             validity: Validity::default(),
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
-            stream: Stream::default(),
+            reading: Reading::default(),
             error_seen,
         };
         Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })

@@ -12,13 +12,15 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-use super::body::{Bytes, Written};
+use super::body::Written;
 use super::changes::{Changes, Context};
+use super::elements::Bytes;
 use super::open::Shared;
+use super::picture::Reading;
 use super::stream::{Parsed, Stream};
 use crate::form::text::Bad;
 use crate::runs::View;
-use crate::store::{self, lock};
+use crate::store::lock;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -328,7 +330,7 @@ pub(super) fn truncate(shared: &Shared, written: &Written, size: u64) -> Result<
             let mut at = 0;
             while at < size {
                 let window = at..size.min(at + CHUNK as u64);
-                let mut piece = shared.body.read(bytes, window, &store::Stream::default(), <[u8]>::to_vec)?;
+                let mut piece = shared.body.read(bytes, window, &Reading::default(), <[u8]>::to_vec)?;
                 if let Some(Spool { text: Kind::Patches(patches), .. }) = &patches {
                     patches.overlay(at, &mut piece)?;
                 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::body::{Body, Elements};
+use super::body::Body;
+use super::elements::Elements;
 use super::facts::Fact;
+use super::preview::Content;
 use crate::catalog::Description;
 use crate::convert::{Conversion, Element};
 use crate::dtype::DType;
+use crate::form::png::Samples;
 use crate::form::{Face, Form, Slice};
 use crate::format::{Files, physical};
 use crate::layout::{Layout, Pick, Selection, Span};
@@ -296,7 +299,7 @@ impl Tree {
     ///
     /// # Errors
     /// ENOENT where its form does not fit.
-    pub(super) fn body(&self, leaf: &Leaf) -> Result<Body, Errno> {
+    pub(super) fn content(&self, leaf: &Leaf) -> Result<Content, Errno> {
         let (form, base) = leaf.split();
         let face = match form {
             Some(form) => Some(self.face(form, base).ok_or(Errno::NOENT)?),
@@ -308,21 +311,52 @@ impl Tree {
             let none = Span { start: 0, step: 1, len: 0 };
             view = Some(View::range(&self.description.array.grid, &self.selection, none));
         }
-        if let Some(Face::Binary(binary)) = &face {
-            if binary.is_transposed || !binary.reversed.is_empty() {
-                view = Some(View::new(&self.description.array.grid, &arranged(self.selection_of(base), binary)));
-            }
-            if binary.big.is_some() || binary.flip {
-                let number = Element::of(&self.dtype, self.element).ok_or(Errno::NOENT)?;
-                let mut changed = conversion.unwrap_or_else(|| Conversion::new(number, number));
-                let to = Element { big: binary.big.unwrap_or(number.big), ..changed.to };
-                changed.to = Element { big: to.big && to.code.size() > 1, ..to };
-                changed.flip = binary.flip;
-                conversion = Some(changed).filter(|conversion| !conversion.is_identity());
-            }
+        if let Some(Face::Binary(binary)) = &face
+            && (binary.is_transposed || !binary.reversed.is_empty())
+        {
+            view = Some(View::new(&self.description.array.grid, &arranged(self.selection_of(base), binary)));
         }
-        let elements = Elements { conversion, stored: self.selection.itemsize(), shown: self.dtype.itemsize() };
-        Ok(Body::new(view.unwrap_or_else(|| self.view(base)), face, elements))
+        let (big, flip) = match &face {
+            Some(Face::Binary(binary)) => (binary.big, binary.flip),
+            Some(Face::Picture(_)) => (Some(true), false),
+            _ => (None, false),
+        };
+        if big.is_some() || flip {
+            let number = Element::of(&self.dtype, self.element).ok_or(Errno::NOENT)?;
+            let mut changed = conversion.unwrap_or_else(|| Conversion::new(number, number));
+            let to = Element { big: big.unwrap_or(number.big), ..changed.to };
+            changed.to = Element { big: to.big && to.code.size() > 1, ..to };
+            changed.flip = flip;
+            conversion = Some(changed).filter(|conversion| !conversion.is_identity());
+        }
+        let elements = Elements { conversion, ..self.elements() };
+        Ok(Body::content(view.unwrap_or_else(|| self.view(base)), face, elements))
+    }
+
+    /// How its elements are shown in no form.
+    pub(super) fn elements(&self) -> Elements {
+        Elements {
+            conversion: self.conversion.clone(),
+            stored: self.selection.itemsize(),
+            shown: self.dtype.itemsize(),
+        }
+    }
+
+    /// Some of the elements of a leaf, those of which its preview is made.
+    pub(super) fn sampled(&self, leaf: &Leaf, samples: Samples) -> View {
+        let leaf = leaf.split().1;
+        match samples {
+            Samples::Grid(spans) => {
+                let picked = self.selection_of(leaf).pick(&spans.map(Pick::Span));
+                View::new(&self.description.array.grid, &picked)
+            }
+            Samples::Stretches => self.view(leaf),
+        }
+    }
+
+    /// Whether a leaf is a preview.
+    pub(super) fn is_preview(&self, leaf: &Leaf) -> bool {
+        matches!(leaf, Leaf::Formed(form, base) if matches!(self.face(*form, base), Some(Face::Preview(_))))
     }
 
     /// Length of a leaf in bytes; nothing where its form does not fit.
@@ -336,7 +370,7 @@ impl Tree {
             Leaf::Slice(selection) => selection.count() * self.dtype.itemsize(),
             Leaf::Range(span) => span.len * self.dtype.itemsize(),
             Leaf::Fact(_) => 0,
-            Leaf::Formed(..) => self.body(leaf).ok()?.len(),
+            Leaf::Formed(..) => self.content(leaf).ok()?.len(),
         })
     }
 

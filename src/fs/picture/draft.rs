@@ -1,0 +1,231 @@
+//! A picture that is being written: it is stored when it is complete, all or nothing.
+//!
+//! It waits in a file without a name in the folder for temporary files, and so do the pixels that it turns out to have. After a
+//! truncation it is a picture of its own; without one it is patches of the one that the file shows, in place.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
+
+use super::super::body::Body;
+use super::super::changes::Context;
+use super::super::elements::Bytes;
+use super::super::open::Shared;
+use super::pixels::{Pixels, errno_of};
+use super::{Painted, Reading};
+use crate::form::png::{Line, Refusal};
+use crate::store::lock;
+
+type Result<T> = std::result::Result<T, Errno>;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+/// The most places that patches may lie at.
+const MAX_PATCHES: usize = 1 << 16;
+
+/// A picture that is not stored yet.
+#[derive(Debug, Default)]
+pub(in crate::fs) struct Draft {
+    /// What was written, each byte at its offset; made with the first byte.
+    file: Option<File>,
+    /// The bytes that were written, in order, without two that touch.
+    written: Vec<Range<u64>>,
+    /// Whether it is a picture of its own.
+    is_whole: bool,
+    /// Whether something was written since it was last stored.
+    is_new: bool,
+}
+
+impl Draft {
+    /// Patches of what there is.
+    pub(super) fn patches() -> Draft {
+        Draft::default()
+    }
+
+    /// Whether something waits to be stored.
+    pub(in crate::fs) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Takes bytes, of a picture that may be `room` bytes long.
+    pub(super) fn write(&mut self, offset: u64, data: &[u8], room: u64) -> Result<usize> {
+        let end = offset.checked_add(data.len() as u64).filter(|&end| end <= room).ok_or(Errno::FBIG)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
+        };
+        file.write_all_at(data, offset).map_err(|error| errno_of(&error))?;
+        self.note(offset..end);
+        if self.written.len() > MAX_PATCHES {
+            return Err(Errno::NOSPC);
+        }
+        self.is_new = true;
+        Ok(data.len())
+    }
+
+    fn note(&mut self, new: Range<u64>) {
+        // Mostly it continues the last.
+        if let Some(last) = self.written.last_mut()
+            && (last.start..=last.end).contains(&new.start)
+        {
+            last.end = last.end.max(new.end);
+            return;
+        }
+        let at = self.written.partition_point(|range| range.end < new.start);
+        let touched = self.written[at..].iter().take_while(|range| range.start <= new.end).count();
+        let start = self.written.get(at).map_or(new.start, |first| first.start.min(new.start));
+        let ends = self.written[at..at + touched].iter().map(|range| range.end);
+        let whole = if touched > 0 { start..ends.fold(new.end, u64::max) } else { new };
+        self.written.splice(at..at + touched, [whole]);
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        if let Some(file) = &self.file {
+            file.set_len(size).map_err(|error| errno_of(&error))?;
+        }
+        self.written.retain(|range| range.start < size);
+        if let Some(last) = self.written.last_mut() {
+            last.end = last.end.min(size);
+        }
+        self.is_new = true;
+        Ok(())
+    }
+
+    /// Stores the picture, if something was written.
+    ///
+    /// # Errors
+    /// EINVAL where it is none, or not all of one, or another than ours can be; what `store` answers.
+    pub(super) fn commit(
+        &mut self,
+        painted: &Painted,
+        body: &Body,
+        bytes: Bytes<'_>,
+        store: &dyn Fn(u64, &[u8]) -> Result<usize>,
+    ) -> Result<()> {
+        if !self.is_new {
+            return Ok(());
+        }
+        // What was truncated and not written again is no picture.
+        let file = self.file.as_ref().ok_or(Errno::INVAL)?;
+        let ours = (!self.is_whole).then_some(body);
+        let input = Input::new(file, &self.written, ours, bytes);
+        let mut pixels = Pixels::default();
+        decode(painted, input, &mut pixels).map_err(|refusal| {
+            log::debug!("a picture that was written is not stored: {refusal}");
+            match refusal {
+                Refusal::Picture(_) => Errno::INVAL,
+                Refusal::Other(error) => error,
+            }
+        })?;
+        let context = Context { elements: &painted.elements, view: &body.view, bytes, store };
+        pixels.apply(&context)?;
+        self.is_new = false;
+        if !self.is_whole {
+            self.written.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Truncates a picture that is being written. What is left of one that was not touched yet becomes the start of one of its own.
+pub(in crate::fs) fn truncate(shared: &Shared, size: u64) -> Result<()> {
+    let mut pending = lock(&shared.pending);
+    let whole = || Draft { is_whole: true, ..Draft::default() };
+    match &mut pending.draft {
+        _ if size == 0 => pending.draft = Some(whole()),
+        Some(draft) if draft.is_whole => draft.truncate(size)?,
+        Some(_) => return Err(Errno::INVAL),
+        None if size == shared.body.len() => {}
+        none => {
+            let (mut draft, mut at, reading) = (whole(), 0, Reading::default());
+            let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill };
+            while at < size {
+                let window = at..size.min(at + CHUNK as u64);
+                let length = window.end - window.start;
+                shared.body.read(bytes, window, &reading, |shown| draft.write(at, shown, u64::MAX))??;
+                at += length;
+            }
+            *none = Some(draft);
+        }
+    }
+    Ok(())
+}
+
+/// What is decoded: what was written, and where nothing was, what the file shows.
+struct Input<'a> {
+    file: &'a File,
+    written: &'a [Range<u64>],
+    ours: Option<&'a Body>,
+    bytes: Bytes<'a>,
+    reading: Reading,
+    at: u64,
+    len: u64,
+}
+
+impl<'a> Input<'a> {
+    /// What was written into a file, over a body if there is one.
+    fn new(file: &'a File, written: &'a [Range<u64>], ours: Option<&'a Body>, bytes: Bytes<'a>) -> Input<'a> {
+        let end = written.last().map_or(0, |range| range.end);
+        let len = ours.map_or(end, |body| body.len().max(end));
+        Input { file, written, ours, bytes, reading: Reading::default(), at: 0, len }
+    }
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let count = target.len().min(left);
+        let target = &mut target[..count];
+        let window = self.at..self.at + count as u64;
+        target.fill(0);
+        if let Some(body) = self.ours
+            && window.start < body.len()
+        {
+            let window = window.start..window.end.min(body.len());
+            body.read(self.bytes, window, &self.reading, |shown| target[..shown.len()].copy_from_slice(shown))?;
+        }
+        for range in self.written {
+            let (low, high) = (range.start.max(window.start), range.end.min(window.end));
+            if low < high {
+                let place = (low - window.start) as usize..(high - window.start) as usize;
+                self.file.read_exact_at(&mut target[place], low)?;
+            }
+        }
+        self.at = window.end;
+        Ok(count)
+    }
+}
+
+impl Seek for Input<'_> {
+    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+        let at = match place {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// Decodes a picture that may be stored in place of another.
+fn decode(painted: &Painted, input: Input<'_>, pixels: &mut Pixels) -> std::result::Result<(), Refusal<Errno>> {
+    let picture = &painted.picture;
+    let (row, pixel) = (picture.row(), picture.pixel() as usize);
+    let mut next = 0;
+    picture.decode(BufReader::with_capacity(CHUNK, input), &mut |line, bytes| {
+        if line == (Line { row: next, first: 0, step: 1 }) {
+            next += 1;
+            return pixels.append(bytes);
+        }
+        // Of a picture that comes in passes.
+        let at = line.row * row + line.first * pixel as u64;
+        pixels.scatter(at, line.step as usize * pixel, pixel, bytes)
+    })
+}
+
+#[cfg(test)]
+mod tests;
