@@ -124,6 +124,10 @@ impl Inodes {
             let shared = Shared { written_end, pending, body, tree, file, files, whole: whole() };
             OpenInode { handles: 0, writers: 0, shared: Arc::new(shared) }
         });
+        if write {
+            // Whoever wrote a picture may not have been let go yet, though it is stored and closed.
+            lock(&state.shared.pending).draft.take_if(|draft| draft.is_stored());
+        }
         state.handles += 1;
         state.writers += usize::from(write);
         state.shared.clone()

@@ -346,6 +346,23 @@ def raise_if_unchanged():
     raise OSError(errno.EINVAL, "nothing was written")
 
 
+def test_a_picture_that_is_stored_is_over_for_who_opens_it_anew(source, rng):
+    array = rng.integers(0, 256, (40, 30)).astype("u1")
+    np.save(source / "a.npy", np.zeros((40, 30), "u1"))
+    np.save(source / "b.npy", array)
+    with mounted(source) as mnt:
+        content = mnt.read("b/data.png")
+        with mnt.open("a/data.png", os.O_WRONLY | os.O_TRUNC) as first:
+            os.write(first, content)
+            os.fsync(first)
+            assert np.array_equal(np.load(source / "a.npy"), array)
+            array[7] = range(30)
+            mnt.write("a/row/7", array[7].tobytes())
+            with mnt.open("a/data.png", os.O_WRONLY) as second:
+                os.write(second, content[:33])
+            assert np.array_equal(np.load(source / "a.npy"), array)
+
+
 def test_writing_back_what_was_read_changes_nothing(source, rng):
     array = (rng.random((40, 30)) * 200).astype("<f4")
     np.save(source / "a.npy", array)

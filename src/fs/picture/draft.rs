@@ -37,6 +37,8 @@ pub(in crate::fs) struct Draft {
     is_whole: bool,
     /// Whether something was written since it was last stored.
     is_new: bool,
+    /// Whether nothing was, since it was stored.
+    is_stored: bool,
 }
 
 impl Draft {
@@ -48,6 +50,11 @@ impl Draft {
     /// Whether something waits to be stored.
     pub(in crate::fs) fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Whether it is stored, so that it is over for those who begin anew.
+    pub(in crate::fs) fn is_stored(&self) -> bool {
+        self.is_stored
     }
 
     /// Takes bytes, of a picture that may be `room` bytes long.
@@ -62,7 +69,7 @@ impl Draft {
         if self.written.len() > MAX_PATCHES {
             return Err(Errno::NOSPC);
         }
-        self.is_new = true;
+        (self.is_new, self.is_stored) = (true, false);
         Ok(data.len())
     }
 
@@ -90,7 +97,7 @@ impl Draft {
         if let Some(last) = self.written.last_mut() {
             last.end = last.end.min(size);
         }
-        self.is_new = true;
+        (self.is_new, self.is_stored) = (true, false);
         Ok(())
     }
 
@@ -122,7 +129,7 @@ impl Draft {
         })?;
         let context = Context { elements: &painted.elements, view: &body.view, bytes, store };
         pixels.apply(&context)?;
-        self.is_new = false;
+        (self.is_new, self.is_stored) = (false, true);
         if !self.is_whole {
             self.written.clear();
         }
