@@ -9,6 +9,9 @@
 //! | `.csv`  | a comma         | a newline                   | the same, below a line with the names of the columns |
 //! | `.json` | brackets, commas as JSON has them; NaN is `null`, infinity `1e999` || no form |
 //!
+//! In a `.csv`, strings, NaN and infinities have no blanks before them, as long as lines are short: pandas, R and others would take them for a
+//! part of the cell. The blanks stand before a number of the same line, and where there is none, as many empty lines follow it.
+//!
 //! An array of one axis has an element on each line, as `numpy.savetxt` writes it. Blanks stand before a number, where every program
 //! that was tried (awk, sort, datamash, gnuplot, R, NumPy, pandas) passes over them.
 //!
@@ -31,6 +34,8 @@ pub use reader::{Bad, Reader};
 /// The most columns of a record, and the most bytes that its line may take.
 const MAX_COLUMNS: usize = 4096;
 const MAX_UNIT: u64 = 1 << 20;
+/// The longest line that is made as a whole.
+const MAX_LINE: u64 = 1 << 16;
 /// The most elements that JSON is made of.
 const MAX_JSON: u64 = 1 << 16;
 
@@ -68,6 +73,8 @@ pub struct Text {
     per_line: u64,
     /// Bytes that an element takes.
     unit: u64,
+    /// Whether what is no finite number stands without blanks, so that a line can be made only as a whole.
+    is_by_lines: bool,
 }
 
 pub(super) fn txt(slice: &Slice<'_>) -> Option<Face> {
@@ -102,16 +109,11 @@ impl Text {
         let itemsize = slice.dtype.itemsize() as usize;
         let count = slice.count();
         count.checked_mul(unit)?.checked_add(head.len() as u64).filter(|&len| len <= i64::MAX as u64)?;
-        Some(Text {
-            style,
-            head,
-            columns,
-            itemsize,
-            shape: slice.shape.to_vec(),
-            count,
-            per_line: per_line.max(1),
-            unit,
-        })
+        let (shape, per_line) = (slice.shape.to_vec(), per_line.max(1));
+        let is_loose = |column: &Column| column.cell.is_string() || column.cell.is_float();
+        let is_short = per_line.checked_mul(unit).is_some_and(|len| len <= MAX_LINE);
+        let is_by_lines = style == Style::Commas && is_short && columns.iter().any(is_loose);
+        Some(Text { style, head, columns, itemsize, shape, count, per_line, unit, is_by_lines })
     }
 
     /// Length of the text in bytes.
@@ -147,7 +149,14 @@ impl Text {
         let head = self.head.len() as u64;
         let start = window.start.saturating_sub(head) / self.unit;
         let end = window.end.saturating_sub(head).div_ceil(self.unit);
+        let together = self.together();
+        let (start, end) = (start / together * together, end.div_ceil(together) * together);
         start.min(self.count)..end.min(self.count)
+    }
+
+    /// So many elements are made, and read, together: those of a line, or each by itself.
+    pub fn together(&self) -> u64 {
+        if self.is_by_lines { self.per_line } else { 1 }
     }
 
     /// The byte of the file at which an element's text begins.
@@ -171,6 +180,45 @@ impl Text {
         for (at, (number, text)) in numbers.zip(texts).enumerate() {
             self.render_one(number, &elements[at * self.itemsize..(at + 1) * self.itemsize], text);
         }
+        if self.is_by_lines {
+            let length = self.per_line as usize * unit;
+            out[start..].chunks_exact_mut(length).for_each(|line| self.close_up(line));
+        }
+    }
+
+    /// Takes the blanks before strings, NaN and infinities out of a line, since many programs take them for a part of the cell: there
+    /// are as many more before a number of the line, or, where it has none, as many empty lines behind it.
+    fn close_up(&self, line: &mut [u8]) {
+        let cells = || {
+            let mut at = 0;
+            self.columns.iter().cycle().map_while(move |column| {
+                let place = at..at + column.width;
+                at = place.end + 1;
+                Some((column, place))
+            })
+        };
+        let count = self.per_line as usize * self.columns.len();
+        let blanks =
+            |line: &[u8], place: &Range<usize>| line[place.clone()].iter().take_while(|&&byte| byte == b' ').count();
+        let is_loose = |line: &[u8], column: &Column, place: &Range<usize>| {
+            column.cell.is_string() || column.cell.is_float() && matches!(line[place.end - 1], b'n' | b'f')
+        };
+        let loose = cells().take(count).filter(|(column, place)| is_loose(line, column, place));
+        let mut spare: usize = loose.map(|(_, place)| blanks(line, &place)).sum();
+        if spare == 0 {
+            return;
+        }
+        let mut closed = Vec::with_capacity(line.len());
+        for (column, place) in cells().take(count) {
+            let is_loose = is_loose(line, column, &place);
+            let start = if is_loose { place.start + blanks(line, &place) } else { place.start };
+            if !is_loose {
+                closed.resize(closed.len() + std::mem::take(&mut spare), b' ');
+            }
+            closed.extend_from_slice(&line[start..=place.end]);
+        }
+        closed.resize(line.len(), b'\n');
+        line.copy_from_slice(&closed);
     }
 
     fn render_one(&self, number: u64, element: &[u8], text: &mut [u8]) {

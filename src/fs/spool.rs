@@ -266,7 +266,7 @@ impl Patches {
             let mut reader = text.reader(true, stretch.end - stretch.start);
             let mut at = stretch.start;
             while at < stretch.end {
-                let part = at..stretch.end.min(at + PATCHED);
+                let part = at..stretch.end.min(at + PATCHED.next_multiple_of(text.together()));
                 let mut shown = Vec::new();
                 written.render(context.view, context.bytes, part.clone(), &mut shown)?;
                 self.overlay(text.start_of(part.start), &mut shown)?;

@@ -1,6 +1,7 @@
 """Slices as text: read and written by programs that know numbers only as digits."""
 
 import csv
+import csv
 import io
 import json
 import os
@@ -50,6 +51,7 @@ def test_numpy_and_pandas_read_every_number(source, rng, dtype):
             assert equal(found, wanted), path
             found = np.loadtxt(mnt / "a" / f"{path}.csv", dtype=array.dtype.newbyteorder("=") if dtype != "?" else "u1", delimiter=",")
             assert equal(found, wanted), path
+            assert all(kind.kind in "iufb" for kind in pandas.read_csv(mnt / "a" / f"{path}.csv", header=None).dtypes), path
             frame = pandas.read_csv(mnt / "a" / f"{path}.csv", header=None, float_precision="round_trip")
             found = np.array([frame[k].to_numpy(array.dtype.newbyteorder("=")) for k in frame]).T
             assert equal(found.reshape(wanted.shape), wanted), path
@@ -92,8 +94,10 @@ def test_strings_records_and_times(source):
     np.save(source / "r.npy", record)
     with mounted(source) as mnt:
         for name in ["u", "s"]:
-            frame = pandas.read_csv(mnt / name / "data.csv", header=None, skipinitialspace=True, keep_default_na=False)
+            frame = pandas.read_csv(mnt / name / "data.csv", header=None, keep_default_na=False)
             assert frame.to_numpy().tolist() == strings.tolist()
+            with open(mnt / name / "data.csv", newline="", encoding="utf-8") as file:
+                assert [row for row in csv.reader(file) if row] == strings.tolist()
         assert (mnt / "t" / "data.txt").read_text().split() == np.datetime_as_string(times).tolist()
         for path in source.glob("t?*.npy"):
             array = np.load(path)
@@ -110,7 +114,7 @@ def test_strings_records_and_times(source):
             text = (mnt / path.stem / "data.txt").read_bytes()
             (mnt / path.stem / "data.txt").write_bytes(text)
             assert path.read_bytes() == before, path.stem
-        frame = pandas.read_csv(mnt / "r" / "data.csv", skipinitialspace=True)
+        frame = pandas.read_csv(mnt / "r" / "data.csv")
         assert list(frame) == ["n", "x", "s", "pair.0", "pair.1", "z"]
         assert frame["n"].tolist() == [1, -3] and frame["s"].tolist() == ["ab", "c,d"] and frame["pair.1"].tolist() == [8, 10]
         assert [complex(text) for text in frame["z"]] == record["z"].tolist()
@@ -365,3 +369,32 @@ def test_a_text_is_not_continued_by_who_opens_it_next(source):
             for offset, text, wanted in [(7, b"    20", [1, 20, 3]), (0, b"    10", [10, 20, 3])]:
                 mnt.write("a/row/0.txt", text, offset)
                 assert np.load(source / "a.npy")[0].tolist() == wanted
+
+
+def test_what_is_no_number_has_no_blanks_between_commas(source):
+    array = np.array([[1.5, np.nan, -np.inf, 2], [np.nan, np.nan, np.inf, np.nan], [0, 1, 2, 3]])
+    np.save(source / "a.npy", array)
+    np.save(source / "wide.npy", np.full((2, 5000), np.nan))
+    record = np.array([(np.nan, b"x,y", 1), (2.5, b"", 2)], [("f", "<f4"), ("s", "S5"), ("n", "<i8")])
+    np.save(source / "r.npy", record)
+    with mounted(source) as mnt:
+        for path, wanted in [("a/data", array), ("a/col/1", array[:, 1:2]), ("a/row/1", array[1][:, None]), ("a/slice/:2,1:", array[:2, 1:])]:
+            text = (mnt / f"{path}.csv").read_text()
+            assert " nan" not in text and " inf" not in text and " -inf" not in text
+            for read in [pandas.read_csv(mnt / f"{path}.csv", header=None).to_numpy(), np.loadtxt(mnt / f"{path}.csv", delimiter=",", ndmin=2)]:
+                assert read.dtype == np.float64 and equal(read, wanted), path
+            every_offset(mnt / f"{path}.csv")
+            before = (source / "a.npy").read_bytes()
+            for start, end in [(0, 30), (7, 41), (90, len(text))]:
+                with mnt.open(f"{path}.csv", os.O_WRONLY) as fd:
+                    os.pwrite(fd, text[start:end].encode(), start)
+            assert (source / "a.npy").read_bytes() == before
+        with mnt.open("a/data.csv", os.O_WRONLY) as fd:
+            line = (mnt / "a/data.csv").stat().st_size // 3
+            os.pwrite(fd, b"7".rjust(24) + b",8".ljust(line - 26 - 8) + b",nan,10\n", line)
+        array[1] = 7, 8, np.nan, 10
+        assert equal(np.load(source / "a.npy"), array)
+        assert " nan" in (mnt / "wide/data.csv").read_text()
+        frame = pandas.read_csv(mnt / "r/data.csv", keep_default_na=False, na_values={"f": "nan"})
+        assert frame["s"].tolist() == ["x,y", ""] and frame["n"].tolist() == [1, 2] and frame["f"].dtype == np.float64
+        every_offset(mnt / "r/data.csv")

@@ -89,6 +89,11 @@ impl Cell {
         matches!(self, Cell::Bytes(..) | Cell::Unicode(..))
     }
 
+    /// Whether it is a number with a fraction, which may be none at all, or infinite.
+    pub(super) fn is_float(&self) -> bool {
+        matches!(self, Cell::Number(number, _) if !number.complex && !number.code.is_integer())
+    }
+
     /// Writes the text, right-aligned, into a cell of blanks as wide as [`Cell::width`].
     pub(super) fn write(&self, element: &[u8], text: &mut [u8]) {
         match self {
@@ -165,7 +170,7 @@ impl Cell {
         parts.all(|part| match plain(Element { complex: false, ..*number }, part) {
             Plain::Bool(_) => part[0] <= 1,
             Plain::Integer(_) | Plain::Large(_) => true,
-            Plain::Single(number) => !number.is_nan(),
+            Plain::Single(value) => number.code == Code::Float(4) && !value.is_nan(),
             Plain::Double(value) => number.code == Code::Float(8) && !value.is_nan(),
             Plain::Small(..) => false,
         })
@@ -309,7 +314,12 @@ fn plain(number: Element, element: &[u8]) -> Plain {
         Code::Float(_) => Plain::Double(f64::from_bits(low)),
         Code::Small(which) => Plain::Small(which, low as u16),
         Code::Extended => Plain::Double(crate::convert::small::from_extended(u128::from_le_bytes(little))),
-        Code::Ibm => Plain::Double(crate::convert::small::from_ibm(low as u32)),
+        Code::Ibm => {
+            let number = crate::convert::small::from_ibm(low as u32);
+            // A single float holds most of them, and has fewer digits.
+            let single = number as f32;
+            if f64::from(single) == number { Plain::Single(single) } else { Plain::Double(number) }
+        }
     }
 }
 
