@@ -24,6 +24,7 @@ use crate::convert::{Code, Element};
 use crate::dtype::DType;
 
 mod cell;
+mod plain;
 mod reader;
 mod small;
 mod time;

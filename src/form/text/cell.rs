@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+use super::plain::{Plain, plain};
 use super::{Style, small, time};
 use crate::convert::{Code, Conversion, Element};
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
@@ -283,44 +284,6 @@ fn integer(element: &[u8], big: bool) -> i64 {
 fn put_integer(number: i64, big: bool, element: &mut [u8]) -> Result<(), Fault> {
     element.copy_from_slice(&if big { number.to_be_bytes() } else { number.to_le_bytes() });
     Ok(())
-}
-
-/// An element as an integer, or as a float: what its text is made of.
-enum Plain {
-    Bool(bool),
-    Integer(i64),
-    Large(u64),
-    Single(f32),
-    Double(f64),
-    Small(u8, u16),
-}
-
-fn plain(number: Element, element: &[u8]) -> Plain {
-    let mut little = [0; 16];
-    let size = number.code.size();
-    little[..size].copy_from_slice(&element[..size]);
-    if number.big {
-        little[..size].reverse();
-    }
-    let low = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|at| little[at]));
-    match number.code {
-        Code::Bool => Plain::Bool(low != 0),
-        Code::Int(size) => {
-            let shift = 64 - 8 * u32::from(size);
-            Plain::Integer((low << shift) as i64 >> shift)
-        }
-        Code::Uint(_) => Plain::Large(low),
-        Code::Float(4) => Plain::Single(f32::from_bits(low as u32)),
-        Code::Float(_) => Plain::Double(f64::from_bits(low)),
-        Code::Small(which) => Plain::Small(which, low as u16),
-        Code::Extended => Plain::Double(crate::convert::small::from_extended(u128::from_le_bytes(little))),
-        Code::Ibm => {
-            let number = crate::convert::small::from_ibm(low as u32);
-            // A single float holds most of them, and has fewer digits.
-            let single = number as f32;
-            if f64::from(single) == number { Plain::Single(single) } else { Plain::Double(number) }
-        }
-    }
 }
 
 fn write_number(number: Element, style: Style, element: &[u8], text: &mut [u8]) {
