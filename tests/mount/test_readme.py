@@ -15,7 +15,9 @@ TOP = Path(__file__).resolve().parents[2]
 README = (TOP / "README.md").read_text()
 
 # Programs that no other test needs: a recipe is skipped where its program is missing.
-OPTIONAL = {"gnuplot", "octave-cli", "Rscript", "sox"}
+OPTIONAL = {
+    "convert", "gdal_translate", "gdalinfo", "gnuplot", "identify", "jq", "octave-cli", "Rscript", "sox", "soxi", "sqlite3",
+}
 
 
 def blocks(language):
@@ -55,6 +57,7 @@ def test_its_commands_print_what_it_shows(desk, block):
     folder, environment = desk
     for program in OPTIONAL & words(block):
         if not shutil.which(program):
+            assert not os.environ.get("AFBFS_TOOLS"), f"{program} is not installed"
             pytest.skip(f"{program} is not installed")
     with cleared(folder / "mnt") as mnt:
         mounts_itself = "afbfs mount" in block
