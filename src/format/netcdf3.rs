@@ -66,7 +66,7 @@ impl Format for NetCdf3 {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &[".nc", ".cdf", ".nc3"]
+        &[".nc", ".cdf", ".nc3", ".mnc"]
     }
 
     fn knows(&self, head: &[u8]) -> bool {

@@ -14,7 +14,7 @@
 //! | ENVI               | 1 / `reflectance scale factor`                                    | `data ignore value`                        |
 //! | TIFF, EHdr         |                                                                   | `GDAL_NODATA`; `NODATA`                    |
 //!
-//! `_Unsigned` of NetCDF says that signed integers are to be taken for unsigned ones. Where a scale differs from slice to slice (AFNI, PAR/REC),
+//! `_Unsigned` of NetCDF, and `signtype` of MINC, say that signed integers are to be taken for unsigned ones. Where a scale differs from slice to slice (AFNI, PAR/REC),
 //! there is no physical value here.
 
 use serde_json::Value;
@@ -85,8 +85,8 @@ struct Varies;
 pub fn values(array: &Array, field: Option<&str>, stored: Element) -> Option<Conversion> {
     let attributes = Attributes { array };
     let (scale, offset, missing) = scaling(&attributes, field).ok()?;
-    let is_unsigned =
-        matches!(array.attributes.get("_Unsigned"), Some(Value::String(text)) if text.eq_ignore_ascii_case("true"));
+    let says = |name: &str, word: &str| matches!(array.attributes.get(name), Some(Value::String(text)) if text.trim_end_matches('_').eq_ignore_ascii_case(word));
+    let is_unsigned = says("_Unsigned", "true") || says("signtype", "unsigned");
     let from = match stored.code {
         Code::Int(size) if is_unsigned => Element { code: Code::Uint(size), ..stored },
         _ => stored,

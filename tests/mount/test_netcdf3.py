@@ -1,9 +1,12 @@
 """NetCDF classic files of the libraries netCDF4 and scipy, with records and without."""
 
 import os
+import shutil
 import struct
+from pathlib import Path
 
 import netCDF4
+import nibabel
 import numpy as np
 import pytest
 from scipy.io import netcdf_file
@@ -272,3 +275,31 @@ def test_a_file_is_known_by_its_extension_or_its_content(source):
     with mounted(source) as mnt:
         for name in ["a", "b", "c", "blob"]:
             check_member(mnt, name, "a", np.array([1, 2, 3], ">i4"), dims=("x",))
+
+
+def test_minc_is_a_container_of_either_kind(source):
+    """MINC 1 is NetCDF, MINC 2 is HDF5; the image is an array in it, and its axes have names."""
+    examples = Path(nibabel.__file__).parent / "tests/data"
+    names = ["tiny.mnc", "minc1_4d.mnc", "minc1_1_scale.mnc", "minc2_1_scale.mnc", "small.mnc"]
+    for name in names:
+        shutil.copy(examples / name, source)
+    served = 0
+    with mounted(source) as mnt:
+        assert set(os.listdir(mnt)) >= {name.removesuffix(".mnc") for name in names}
+        for name in names:
+            stem = name.removesuffix(".mnc")
+            image = nibabel.load(examples / name).dataobj
+            place = mnt / stem / ("image" if (mnt / stem / "image").exists() else "minc-2.0/image/0/image")
+            if (place / "error").exists():
+                assert "compressed" in (place / "error").read_text(), name
+                continue
+            shape = tuple(map(int, (place / "shape").read_text().split()))
+            assert shape == image.shape
+            # Signed bytes of NetCDF may be meant as unsigned ones, of which the attribute `signtype` tells.
+            stored = np.frombuffer((place / "value/data").read_bytes(), (place / "value/dtype").read_text().strip()).reshape(shape)
+            # The scale of each slice is nibabel's to apply: within one, order is kept.
+            for ours, theirs in zip(stored.reshape(-1, *shape[-2:]), np.asanyarray(image).reshape(-1, *shape[-2:])):
+                order = np.argsort(ours, axis=None, kind="stable")
+                assert np.all(np.diff(theirs.ravel()[order]) >= -1e-9), name
+            served += 1
+    assert served >= 3
