@@ -87,7 +87,10 @@ pub(super) fn csv(slice: &Slice<'_>) -> Option<Face> {
 }
 
 pub(super) fn json(slice: &Slice<'_>) -> Option<Face> {
-    if slice.count() > MAX_JSON || slice.number().is_none() {
+    // Empty lists count as well: those of the axes before the first that has no length.
+    let before = slice.shape.iter().take_while(|&&length| length > 0);
+    let lists = before.fold(1_u64, |lists, &length| lists.saturating_mul(length));
+    if lists > MAX_JSON || slice.number().is_none() {
         return None;
     }
     Text::new(slice, Style::Json).map(Face::Text)
@@ -280,7 +283,7 @@ impl Text {
     fn empty_json(&self) -> Vec<u8> {
         fn of(shape: &[u64]) -> serde_json::Value {
             match shape.split_first() {
-                Some((&length, rest)) => (0..length.min(MAX_JSON)).map(|_| of(rest)).collect(),
+                Some((&length, rest)) => (0..length).map(|_| of(rest)).collect(),
                 None => serde_json::Value::Null,
             }
         }

@@ -395,3 +395,11 @@ proptest! {
         check_any(number, ["txt", "csv", "json"][suffix], words.as_bytes(), piece);
     }
 }
+
+#[test]
+fn empty_lists_are_counted() {
+    assert_eq!(written(&text_of("u1", None, &[2, 3, 0], "json").expect("a text"), &[]), b"[[[],[],[]],[[],[],[]]]\n");
+    assert_eq!(written(&text_of("u1", None, &[0, 1 << 40], "json").expect("a text"), &[]), b"[]\n");
+    assert!(text_of("u1", None, &[1 << 16, 1 << 16, 0], "json").is_none());
+    assert!(text_of("u1", None, &[1 << 40, 0], "json").is_none());
+}
