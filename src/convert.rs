@@ -240,6 +240,17 @@ impl Conversion {
             encode(self.from, wanted, &target[..count * wanted.size()], stored);
         }
         let size = self.from.code.size();
+        if let Some(scaling) = &self.scaling {
+            let is_missing = |element: &[u8]| scaling.missing.iter().any(|missing| missing == element);
+            // What would be read as a missing value again is none that can be held.
+            let lost = stored
+                .chunks_exact(size)
+                .enumerate()
+                .find(|(at, element)| is_missing(element) && !missing.contains(at));
+            if let Some((at, _)) = lost {
+                return Err(Unfit(at));
+            }
+        }
         for at in missing {
             let fill = self.scaling.as_ref().and_then(|scaling| scaling.missing.first());
             if let (Some(fill), Some(element)) = (fill, stored.chunks_exact_mut(size).nth(at)) {

@@ -60,6 +60,11 @@ impl Slice<'_> {
         Element::of(self.dtype, self.element)
     }
 
+    /// Whether the last axis may be that of colours: not where the format says that they come in another order.
+    fn may_have_colours(&self) -> bool {
+        !matches!(self.attributes.get("channels"), Some(Value::String(channels)) if !channels.starts_with("RGB"))
+    }
+
     /// Number of elements.
     pub fn count(&self) -> u64 {
         crate::layout::count(self.shape)

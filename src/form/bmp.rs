@@ -11,7 +11,7 @@ pub(super) fn face(slice: &Slice<'_>) -> Option<Face> {
     let Element { code: Code::Uint(1), complex: false, .. } = slice.number()? else { return None };
     let (height, width, samples, reversed) = match *slice.shape {
         [height, width] => (height, width, 1, vec![0]),
-        [height, width, 3] => (height, width, 3, vec![0, 2]),
+        [height, width, 3] if slice.may_have_colours() => (height, width, 3, vec![0, 2]),
         _ => return None,
     };
     let row = width.checked_mul(samples)?;

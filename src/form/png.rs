@@ -41,7 +41,9 @@ pub(super) fn face(slice: &Slice<'_>) -> Option<Face> {
     let picture = match (slice.shape, depth) {
         _ if slice.count() == 0 => return None,
         (&[height, width], Some(depth)) => Picture::new(width, height, 1, depth),
-        (&[height, width, samples @ (3 | 4)], Some(depth)) => Picture::new(width, height, samples as u8, depth),
+        (&[height, width, samples @ (3 | 4)], Some(depth)) if slice.may_have_colours() => {
+            Picture::new(width, height, samples as u8, depth)
+        }
         _ => None,
     };
     match picture {

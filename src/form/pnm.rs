@@ -4,6 +4,8 @@
 //! value, then the rows. Samples of two bytes have the highest first. A float map has the byte order in the sign of its third line,
 //! negative for little-endian, and its last row first. Specifications: netpbm.sourceforge.net/doc, pgm, ppm, pfm.
 
+use serde_json::Value;
+
 use super::{Binary, Face, Slice};
 use crate::convert::{Code, Element};
 
@@ -14,15 +16,21 @@ pub(super) fn pgm(slice: &Slice<'_>) -> Option<Face> {
 
 pub(super) fn ppm(slice: &Slice<'_>) -> Option<Face> {
     let &[height, width, 3] = slice.shape else { return None };
+    if !slice.may_have_colours() {
+        return None;
+    }
     integers(slice, "P6", height, width)
 }
 
 fn integers(slice: &Slice<'_>, kind: &str, height: u64, width: u64) -> Option<Face> {
-    let most = match slice.number()? {
+    let whole = match slice.number()? {
         Element { code: Code::Uint(1), complex: false, .. } => 255,
         Element { code: Code::Uint(2), complex: false, .. } => 65535,
         _ => return None,
     };
+    // Of a file of Netpbm, the largest value that it has itself; above 255 it has two bytes.
+    let known = slice.attributes.get("maxval").and_then(Value::as_u64);
+    let most = known.filter(|most| (1..=whole).contains(most) && (*most > 255) == (whole > 255)).unwrap_or(whole);
     let head = format!("{kind}\n{width} {height}\n{most}\n").into_bytes();
     face(slice, Binary { head, big: Some(true), ..Binary::default() })
 }
@@ -31,7 +39,7 @@ pub(super) fn pfm(slice: &Slice<'_>) -> Option<Face> {
     let Element { code: Code::Float(4), complex: false, big } = slice.number()? else { return None };
     let (kind, height, width) = match *slice.shape {
         [height, width] => ("Pf", height, width),
-        [height, width, 3] => ("PF", height, width),
+        [height, width, 3] if slice.may_have_colours() => ("PF", height, width),
         _ => return None,
     };
     let scale = if big { "1.0" } else { "-1.0" };
@@ -47,10 +55,7 @@ fn face(slice: &Slice<'_>, binary: Binary) -> Option<Face> {
 fn means_the_same(head: &[u8], ours: &[u8]) -> bool {
     let meaning = |head| {
         let (kind, numbers) = tokens(head)?;
-        let [width, height, scale] = numbers;
-        // The byte order is a sign; how bright the largest value is, is no matter of the bytes.
-        let last = if kind.eq_ignore_ascii_case("pf") { scale.is_sign_negative() } else { scale > 255.0 };
-        (scale != 0.0).then_some((kind, width, height, last))
+        numbers.iter().all(|number| number.is_finite()).then_some((kind, numbers))
     };
     meaning(head).is_some_and(|meant| meaning(ours) == Some(meant))
 }

@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use super::{Face, Slice};
 use crate::convert::{Code, Element};
-use crate::dtype::DType;
+use crate::dtype::{DType, Kind, Scalar};
 
 mod cell;
 mod plain;
@@ -90,7 +90,8 @@ pub(super) fn json(slice: &Slice<'_>) -> Option<Face> {
     // Empty lists count as well: those of the axes before the first that has no length.
     let before = slice.shape.iter().take_while(|&&length| length > 0);
     let lists = before.fold(1_u64, |lists, &length| lists.saturating_mul(length));
-    if lists > MAX_JSON || slice.number().is_none() {
+    let is_time = matches!(slice.dtype, DType::Scalar(Scalar { kind: Kind::DateTime | Kind::TimeDelta, .. }));
+    if lists > MAX_JSON || slice.number().is_none() || is_time {
         return None;
     }
     Text::new(slice, Style::Json).map(Face::Text)
@@ -140,7 +141,10 @@ impl Text {
 
     /// Whether every line can be read by itself: there are no strings, which may hold line ends, and no line that is special.
     pub fn has_plain_lines(&self) -> bool {
-        self.head.is_empty() && matches!(&self.columns[..], [Column { cell: Cell::Number(..), .. }])
+        // Of JSON the whole is looked at.
+        self.style != Style::Json
+            && self.head.is_empty()
+            && matches!(&self.columns[..], [Column { cell: Cell::Number(..), .. }])
     }
 
     /// What precedes the first element.

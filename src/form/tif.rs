@@ -58,7 +58,8 @@ pub(super) fn face(slice: &Slice<'_>) -> Option<Face> {
         (Code::Float(_), true) => 6,
         _ => return None,
     };
-    let is_colour = |samples: u64| matches!(samples, 3 | 4) && matches!(code, Code::Uint(1 | 2));
+    let has_colours = matches!(code, Code::Uint(1 | 2)) && slice.may_have_colours();
+    let is_colour = |samples: u64| matches!(samples, 3 | 4) && has_colours;
     let (pages, height, width, samples) = match *slice.shape {
         [height, width] => (1, height, width, 1),
         [height, width, samples] if is_colour(samples) => (1, height, width, samples),

@@ -31,8 +31,9 @@
 //! | 32     | (row, column, channel)   | `\|u1` if each mask is a byte, else `<u4` as with 16 bits            |
 //! | others |                          | refused: several pixels in a byte, or another format inside          |
 //!
-//! The attribute `channels` names the bytes of a pixel as they are stored: `BGR`, `BGRA`, or `BGRX` where the last one says
-//! nothing.
+//! The attribute `channels` names the last axis: `RGB` or `RGBA` where these bytes of a pixel lie at one distance from each other, though mostly
+//! in reverse order in the file, so that the step along the axis is negative, and a byte that says nothing is left out; else the bytes as
+//! they are stored, `BGRA` for one.
 //!
 //! Limits, and why: compressed pixels (RLE, JPEG, PNG inside) have no place of their own, and are refused. The palette is
 //! left out, as colours are no elements.
@@ -195,19 +196,42 @@ impl Header {
         let last = last.ok_or_else(|| fault("its header claims an image that is larger than any file can be"))?;
         let (offset, down) = if self.is_top_down { (self.start, stride as i64) } else { (last, -(stride as i64)) };
         let (mut shape, mut strides) = (vec![self.rows, self.columns], vec![down, pixel as i64]);
-        let is_bytes = self.channels().is_some();
-        if is_bytes {
-            shape.push(pixel);
-            strides.push(1);
+        let (mut offset, mut itemsize) = (offset, pixel);
+        if let Some((_, first, step, count)) = self.shown() {
+            offset += first;
+            shape.push(count);
+            strides.push(step);
+            itemsize = 1;
         }
-        Ok(Layout { offset, shape, strides, itemsize: if is_bytes { 1 } else { pixel } })
+        Ok(Layout { offset, shape, strides, itemsize })
+    }
+
+    /// The channels as they are shown, the byte of the first, the step from one to the next, and their number: red, green, blue
+    /// and opacity where the bytes lie so that a step leads from one to the next, else as they are stored.
+    fn shown(&self) -> Option<(String, u64, i64, u64)> {
+        let stored = self.channels()?;
+        let place = |letter: char| stored.find(letter).map(|place| place as i64);
+        let whole = |stored: String| {
+            let count = stored.len() as u64;
+            (stored, 0, 1, count)
+        };
+        let (Some(red), Some(green), Some(blue)) = (place('R'), place('G'), place('B')) else {
+            return Some(whole(stored));
+        };
+        let step = green - red;
+        match place('A') {
+            _ if blue - green != step => Some(whole(stored)),
+            None => Some(("RGB".into(), red as u64, step, 3)),
+            Some(alpha) if alpha - blue == step => Some(("RGBA".into(), red as u64, step, 4)),
+            Some(_) => Some(whole(stored)),
+        }
     }
 
     fn attributes(&self) -> Attributes {
         let mut attributes = Attributes::new(MAX_ATTRIBUTES);
         attributes.insert("bits", self.bits.into());
-        match self.channels() {
-            Some(channels) => attributes.insert("channels", channels.into()),
+        match self.shown() {
+            Some((channels, ..)) => attributes.insert("channels", channels.into()),
             None if self.bits > 8 => {
                 let masks = self.masks.map(|mask| format!("0x{mask:x}"));
                 attributes.insert("masks", json!({"R": masks[0], "G": masks[1], "B": masks[2], "A": masks[3]}));

@@ -71,7 +71,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Text(Bad { line, column, token, what, .. }) => {
-                write!(f, "line {line}, column {column}: {what}: `{}`", token.escape_debug())
+                write!(f, "line {line}, column {column}: {what}")?;
+                if token.is_empty() { Ok(()) } else { write!(f, ": `{}`", token.escape_debug()) }
             }
             Fault::Errno(error) => write!(f, "{error}"),
         }

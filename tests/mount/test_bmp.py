@@ -101,7 +101,7 @@ def test_what_pillow_writes(source, rng):
             data = np.frombuffer(mnt.read(f"{path.stem}/data"), "u1").reshape(facts["shape"])
             check_member(mnt, "", path.stem, data, dims=("row", "column", "channel")[: data.ndim])
             # Pillow writes alpha, and says nothing of it in the header.
-            channels = {"L": None, "P": None, "RGB": "BGR", "RGBA": "BGRX"}[path.stem.rstrip("12345")]
+            channels = {"L": None, "P": None, "RGB": "RGB", "RGBA": "RGB"}[path.stem.rstrip("12345")]
             assert facts["attributes"].get("channels") == channels
             assert np.array_equal(colours(data, facts), np.asarray(PIL.Image.open(path)))
 
@@ -115,7 +115,7 @@ def test_what_is_written_is_read_back_by_pillow(source, rng):
             wanted = np.array(PIL.Image.open(path))
             if wanted.ndim == 3:
                 mnt.write(f"{path.stem}/slice/2,5,0", b"\x07")
-                wanted[2, 5, 2] = 7
+                wanted[2, 5, 0] = 7
             else:
                 mnt.write(f"{path.stem}/slice/2,5", b"\x07")
                 wanted[2, 5] = 7

@@ -201,6 +201,36 @@ def test_numbers_as_others_write_them(source):
         assert equal(np.load(source / "a.npy"), np.array([[1, 2.5, np.nan], [np.inf, -3, 0]], "f4"))
 
 
+def test_what_is_no_json_is_refused(source):
+    np.save(source / "a.npy", np.arange(4, dtype="<i2"))
+    np.save(source / "c.npy", np.arange(4, dtype="<c8").reshape(2, 2))
+    np.save(source / "none.npy", np.zeros((2, 0)))
+    before = (source / "a.npy").read_bytes()
+    with mounted(source) as mnt:
+        for text in ["[1,2,3,4", "1,2,3,4]", "1 2 3 4", "[1 2 3 4]", '[1,2,3,"4"]', "[[1,2],[3,4]]", "[1,2,,3,4]", "[1,2,3,4,]", "[]"]:
+            with refused("EINVAL"):
+                (mnt / "a/data.json").write_text(text)
+            assert (source / "a.npy").read_bytes() == before, text
+        (mnt / "a/data.json").write_text(json.dumps([5, 6, 7, 8], indent=1))
+        assert np.load(source / "a.npy").tolist() == [5, 6, 7, 8]
+        (mnt / "c/data.json").write_text("[[[1,2],[3,4]],[[5,6],[7,8]]]")
+        assert np.load(source / "c.npy").tolist() == [[1 + 2j, 3 + 4j], [5 + 6j, 7 + 8j]]
+        with refused("EINVAL"):
+            (mnt / "c/data.json").write_text("[[1,2,3,4],[5,6,7,8]]")
+        (mnt / "none/data.json").write_text("[[],[]]")
+        assert not (mnt / "t/data.json").exists()
+
+
+def test_integers_may_be_written_as_floats_without_a_fraction(source):
+    np.save(source / "a.npy", np.zeros(3, "<i8"))
+    with mounted(source) as mnt:
+        (mnt / "a/data.txt").write_text("\ufeff1e18 9007199254740993.0 -1.50e1\n")
+        assert np.load(source / "a.npy").tolist() == [10**18, 2**53 + 1, -15]
+        for text, error in [("1e19 0 0", "ERANGE"), ("1e-1 0 0", "EINVAL"), ("1.5 0 0", "EINVAL"), ("1e400 0 0", "ERANGE")]:
+            with refused(error):
+                (mnt / "a/data.txt").write_text(text)
+
+
 def test_a_refused_text_leaves_the_array_as_it_was(source):
     np.save(source / "a.npy", np.arange(6, dtype="<i2").reshape(2, 3))
     np.save(source / "f.npy", np.arange(6, dtype="<f4").reshape(2, 3))

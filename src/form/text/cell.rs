@@ -403,14 +403,21 @@ fn whole(text: &str) -> Result<i128, Fault> {
         return Ok(number);
     }
     let number = float(text)?;
-    if number.is_nan() {
-        Err(Fault::Meaning)
-    } else if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
-        Ok(number as i128)
-    } else if number.is_finite() && number.fract() != 0.0 {
-        Err(Fault::Meaning)
-    } else {
-        Err(Fault::Range)
+    if !number.is_finite() {
+        return Err(if number.is_nan() { Fault::Meaning } else { Fault::Range });
+    }
+    let (mantissa, exponent) = text.split_once(['e', 'E', 'd', 'D']).unwrap_or((text, "0"));
+    let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let behind = behind.trim_end_matches('0');
+    let exponent: i32 = exponent.parse().map_err(|_| Fault::Range)?;
+    let places = exponent - behind.len() as i32;
+    let digits: i128 = format!("{before}{behind}").parse().map_err(|_| Fault::Range)?;
+    let ten = |places: i32| 10_i128.checked_pow(places.unsigned_abs()).ok_or(Fault::Range);
+    match places {
+        _ if digits == 0 => Ok(0),
+        0.. => digits.checked_mul(ten(places)?).ok_or(Fault::Range),
+        _ if digits % ten(places)? == 0 => Ok(digits / ten(places)?),
+        _ => Err(Fault::Meaning),
     }
 }
 

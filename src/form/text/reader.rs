@@ -38,6 +38,14 @@ enum State {
     Comment,
 }
 
+/// What holds the numbers of JSON together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Marks {
+    opened: u64,
+    closed: u64,
+    commas: u64,
+}
+
 /// Turns text into elements.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -61,6 +69,8 @@ pub struct Reader {
     /// The element that is being filled, and the column that comes next.
     element: Vec<u8>,
     next: usize,
+    /// Of JSON: brackets and commas so far.
+    marks: Marks,
     /// Elements that are complete.
     done: u64,
     /// How many there may be.
@@ -70,6 +80,21 @@ pub struct Reader {
 }
 
 impl Text {
+    /// The brackets and commas of JSON.
+    fn marks(&self) -> Marks {
+        let numbers = self.count * self.columns.len() as u64;
+        let pairs = if self.columns.len() > 1 { self.count } else { 0 };
+        // A list for each index of the axes before the last, and commas between its items, of which the last axis has numbers.
+        let (mut lists, mut commas, mut all) = (0, 0, 1);
+        for &length in &self.shape {
+            lists += all;
+            commas += all * length.saturating_sub(1);
+            all *= length;
+        }
+        let commas = if self.count > 0 { numbers - 1 } else { commas };
+        Marks { opened: lists + pairs, closed: lists + pairs, commas }
+    }
+
     /// A reader for the text of `count` elements: all of them, or a part.
     pub fn reader(self: &Arc<Self>, is_part: bool, count: u64) -> Reader {
         Reader {
@@ -86,6 +111,7 @@ impl Text {
             has_cells: false,
             element: vec![0; self.itemsize],
             next: 0,
+            marks: Marks::default(),
             done: 0,
             count,
             header: (!is_part && !self.head.is_empty()).then_some(0),
@@ -177,9 +203,12 @@ impl Reader {
         if !self.is_part {
             self.end_row(elements)?;
         }
+        self.began = (self.line, self.column);
         if self.done < self.count || self.next > 0 {
-            self.began = (self.line, self.column);
             return Err(self.bad("the text ends too early: numbers are missing", false));
+        }
+        if self.text.style == Style::Json && !self.is_part && self.marks != self.text.marks() {
+            return Err(self.bad("the numbers do not stand in lists as the array has them", false));
         }
         Ok(())
     }
@@ -208,6 +237,7 @@ impl Reader {
             }
             self.done += 1;
             (self.awaits, self.has_cells) = (next == Some(b','), next != Some(b'\n'));
+            self.marks.commas += u64::from(self.awaits);
             if next == Some(b'\n') {
                 (self.line, self.column) = (self.line + 1, 0);
                 at += blanks + length + 1;
@@ -230,8 +260,14 @@ impl Reader {
                     self.empty_cell(elements)?;
                 }
                 (self.awaits, self.has_cells) = (true, true);
+                self.marks.commas += 1;
             }
-            b'[' | b']' if self.text.style == Style::Json => {}
+            b'[' if self.text.style == Style::Json => self.marks.opened += 1,
+            b']' if self.text.style == Style::Json => self.marks.closed += 1,
+            b'"' if self.text.style == Style::Json => {
+                self.began = (self.line, self.column);
+                return Err(self.bad("a string is no number", false));
+            }
             b'#' if !self.has_cells && (self.header.is_some() || !self.awaits_phrase()) => self.state = State::Comment,
             b'"' => {
                 (self.state, self.is_phrase) = (State::Quoted, false);
@@ -291,10 +327,9 @@ impl Reader {
         let token = std::mem::take(&mut self.token);
         let padding = if self.is_phrase { token.iter().rev().take_while(|&&byte| is_blank(byte)).count() } else { 0 };
         let outcome = self.take(&token[..token.len() - padding], elements);
+        let outcome = outcome.map_err(|bad| Bad { token: shown(&token), ..bad });
         self.token = token;
-        if outcome.is_ok() {
-            self.token.clear();
-        }
+        self.token.clear();
         outcome
     }
 
@@ -310,6 +345,9 @@ impl Reader {
             return Err(self.too_many());
         }
         let column = &self.text.columns[self.next];
+        // Some programs begin a text with a byte order mark.
+        let token =
+            if self.began == (1, 1) { token.strip_prefix("\u{feff}".as_bytes()).unwrap_or(token) } else { token };
         // Programs that take our blanks for a part of a cell write them between quotation marks.
         let token = if column.cell.is_string() { token } else { token.trim_ascii() };
         let part = &mut self.element[column.offset..column.offset + column.cell.size()];
@@ -332,10 +370,14 @@ impl Reader {
     }
 
     fn bad(&self, what: &'static str, is_unfit: bool) -> Bad {
-        let start = &self.token[..self.token.len().min(40)];
         let (line, column) = self.began;
-        Bad { line, column, token: String::from_utf8_lossy(start).into_owned(), what, is_unfit }
+        Bad { line, column, token: shown(&self.token), what, is_unfit }
     }
+}
+
+/// A cell, or the start of a long one.
+fn shown(token: &[u8]) -> String {
+    String::from_utf8_lossy(&token[..token.len().min(40)]).into_owned()
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -33,8 +33,8 @@ fn refused(bytes: &[u8], parts: &[&str]) {
 fn every_header() {
     for size in [12, 16, 40, 52, 56, 64, 108, 124] {
         let found = parse(&file(size, 5, 24, 0, &[])).unwrap();
-        assert_eq!(described(&found), "|u1 at 248 [5, 3, 3] [-12, 3, 1]");
-        assert_eq!((found.dims.join(" "), &found.attributes["channels"]), ("row column channel".into(), &json!("BGR")));
+        assert_eq!(described(&found), "|u1 at 250 [5, 3, 3] [-12, 3, -1]");
+        assert_eq!((found.dims.join(" "), &found.attributes["channels"]), ("row column channel".into(), &json!("RGB")));
         assert!(Bmp.knows(&file(size, 5, 24, 0, &[])));
     }
     assert!(!Bmp.knows(b"BM") && !Bmp.knows(b"") && !Bmp.knows(&[b'B'; 99]));
@@ -45,8 +45,8 @@ fn every_size_of_pixels_in_both_directions() {
     for (bits, up, down) in [
         (8, "|u1 at 208 [3, 3] [-4, 1]", "|u1 at 200 [3, 3] [4, 1]"),
         (16, "<u2 at 216 [3, 3] [-8, 2]", "<u2 at 200 [3, 3] [8, 2]"),
-        (24, "|u1 at 224 [3, 3, 3] [-12, 3, 1]", "|u1 at 200 [3, 3, 3] [12, 3, 1]"),
-        (32, "|u1 at 224 [3, 3, 4] [-12, 4, 1]", "|u1 at 200 [3, 3, 4] [12, 4, 1]"),
+        (24, "|u1 at 226 [3, 3, 3] [-12, 3, -1]", "|u1 at 202 [3, 3, 3] [12, 3, -1]"),
+        (32, "|u1 at 226 [3, 3, 3] [-12, 4, -1]", "|u1 at 202 [3, 3, 3] [12, 4, -1]"),
     ] {
         assert_eq!(described(&parse(&file(40, 3, bits, 0, &[])).unwrap()), up);
         assert_eq!(described(&parse(&file(40, -3, bits, 0, &[])).unwrap()), down);
@@ -56,7 +56,7 @@ fn every_size_of_pixels_in_both_directions() {
 #[test]
 fn without_the_first_header() {
     for (size, bits, compression, start) in
-        [(12, 24, 0, 12), (12, 8, 0, 12 + 768), (40, 16, 3, 52), (124, 8, 0, 124 + 1024)]
+        [(12, 24, 0, 14), (12, 8, 0, 12 + 768), (40, 16, 3, 52), (124, 8, 0, 124 + 1024)]
     {
         let bytes = [&file(size, 1, bits, compression, &[1, 2, 4])[14..], &[0; 1000]].concat();
         assert_eq!(parse(&bytes).unwrap().grid.single().unwrap().offset, start);
@@ -70,15 +70,16 @@ fn without_the_first_header() {
 fn masks() {
     for (masks, channels) in [
         ([0xff_0000, 0xff00, 0xff, 0xff00_0000], "BGRA"),
-        ([0xff, 0xff00, 0xff_0000, 0], "RGBX"),
-        ([0xff00_0000, 0xff_0000, 0xff00, 0xff], "ABGR"),
+        ([0xff, 0xff00, 0xff_0000, 0], "RGB"),
+        ([0xff00_0000, 0xff_0000, 0xff00, 0xff], "RGBA"),
+        ([0xff00_0000, 0xff, 0xff00, 0], "GBXR"),
     ] {
         let found = parse(&file(108, 2, 32, 3, &masks)).unwrap();
         assert_eq!(found.attributes["channels"], channels);
     }
     // A header of 40 bytes has no mask of alpha, unless the compression says so.
     let alpha = [0xff_0000, 0xff00, 0xff, 0xff00_0000];
-    assert_eq!(parse(&file(40, 2, 32, 3, &alpha)).unwrap().attributes["channels"], "BGRX");
+    assert_eq!(parse(&file(40, 2, 32, 3, &alpha)).unwrap().attributes["channels"], "RGB");
     assert_eq!(parse(&file(40, 2, 32, 6, &alpha)).unwrap().attributes["channels"], "BGRA");
     let found = parse(&file(40, 2, 32, 3, &[0x3ff0_0000, 0xf_fc00, 0x3ff])).unwrap();
     assert_eq!(described(&found), "<u4 at 212 [2, 3] [-12, 4]");
