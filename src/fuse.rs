@@ -13,8 +13,7 @@
 //! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
 //! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
 //! loops must be free to serve; so they never wait for it. A truncation is answered before pages are dropped, as the
-//! kernel holds back the writing of the inode's pages until then. So is a page that is written back; the fsync of its
-//! inode, which msync ends with, is answered afterwards.
+//! kernel holds back the writing of its pages until then. A page written back is, too, but not the fsync of msync.
 
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,14 +99,13 @@ impl Adapter {
                 self.send(Job::Write(written.cached, again(), reply));
             }
             Ok(written) => {
-                // Told of first, so that the fsync that may follow waits for it.
                 self.drop_pages(written.cached);
                 reply.written(written.count as u32);
             }
         }
     }
 
-    /// Has pages dropped, without waiting for it.
+    /// Has pages dropped, without waiting for it. An fsync that is asked for later is answered after it.
     fn drop_pages(&self, cached: Vec<Cached>) {
         if !cached.is_empty() {
             self.send(Job::Drop(cached));

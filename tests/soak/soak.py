@@ -11,7 +11,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "mount"))
 
-import concurrent  # noqa: E402
+import disjoint  # noqa: E402
 import harness  # noqa: E402
 from kills import Kills  # noqa: E402
 from serial import Serial  # noqa: E402
@@ -37,10 +37,10 @@ def one_at_a_time(scratch, rng, cache, steps, small=False, until=None):
 
 def all_at_once(scratch, rng, cache, rounds):
     """Gives the number of operations."""
-    folder = scratch / f"concurrent-{cache}"
+    folder = scratch / f"disjoint-{cache}"
     folder.mkdir()
     with harness.mounted(folder, "--cache", cache) as mnt:
-        return concurrent.run(mnt, folder, rng, rounds)
+        return disjoint.run(mnt, folder, rng, rounds)
 
 
 def ends(scratch, rng, cache, turns):
