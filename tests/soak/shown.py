@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from oracle import ANY, ArrayFile, View, save_random
+from oracle import ArrayFile, View, save_random
 
 FINITE = 1000.0
 
@@ -165,13 +165,12 @@ def views_of(array, rng, name=None):
 RECORD = [("time", "<f8"), ("count", ">i2"), ("at", "<f4", (2,)), ("flag", "u1")]
 
 
-def make_arrays(folder, rng, small=False):
+def make_arrays(folder, rng):
     """Arrays of all kinds, and the views of each."""
-    rows = 4 if small else 1
     made = []
     for name, dtype, shape, order in [
-        ("c", "<f8", (12 // rows, 700), "C"),
-        ("f", "<f8", (90, 24 // rows), "F"),
+        ("c", "<f8", (12, 700), "C"),
+        ("f", "<f8", (90, 24), "F"),
         ("s", RECORD, (20, 32), "C"),
     ]:
         array = save_random(folder / f"{name}.npy", rng, dtype, shape, order)
@@ -185,6 +184,3 @@ def make_arrays(folder, rng, small=False):
     raw = RawFile(path, (40, 96), "<f4")
     made.append((raw, views_of(raw, rng, path.stem)))
     return made
-
-
-__all__ = ["ANY", "RawFile", "Shown", "make_arrays", "views_of"]

@@ -14,15 +14,15 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "mount"))
 import disjoint  # noqa: E402
 import harness  # noqa: E402
 from kills import Kills  # noqa: E402
-from serial import Serial  # noqa: E402
+from operations import Operations  # noqa: E402
 
 
-def one_at_a_time(scratch, rng, cache, steps, small=False, until=None):
+def one_at_a_time(scratch, rng, cache, steps, until=None):
     """Gives the soak that has run."""
     folder = scratch / f"serial-{cache}"
     folder.mkdir()
     with harness.mounted(folder, "--cache", cache) as mnt:
-        soak = Serial(mnt, folder, rng, cache, small)
+        soak = Operations(mnt, folder, rng, cache)
         try:
             soak.run(steps, until)
         except BaseException:
