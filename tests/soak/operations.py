@@ -292,6 +292,9 @@ class Operations(Serial):
         self.note(handle, f"store {length} at {offset} to {number}")
         handle.call("store", number, offset, data)
         self.apply(handle, offset, data)
+        if self.cache == "pages" and shown.is_whole:
+            # The mapping is one of the array file itself: README, `--cache`.
+            self.written_by_another(shown.array)
         others = [h for h in self.handles if h.writes and not h.append and h.shown.array is shown.array]
         others = [h for h in others if h.inode is not handle.inode and h.inode.end is None and not h.shown.as_type]
         if others and self.chance(0.4):

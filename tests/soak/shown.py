@@ -34,6 +34,7 @@ class Shown:
         # Plain bytes may be written anywhere, converted elements as wholes.
         self.unit = width if as_type else 1
         self.is_plain = not head and not as_type
+        self.is_whole = self.is_plain and np.array_equal(self.positions, np.arange(len(array.model)))
 
     def _bytes(self):
         return np.frombuffer(self.array.model, np.uint8)
