@@ -15,7 +15,7 @@ MODES = pytest.mark.parametrize("cache", ["none", "pages"])
 
 @MODES
 def test_random_operations_of_several_processes_agree_with_numpy(scratch, rng, cache):
-    end = time.monotonic() + 3
+    end = time.monotonic() + 2
     done = soak.one_at_a_time(scratch, rng, cache, 3000, until=lambda: time.monotonic() > end)
     assert sum(done.counts.values()) > 100
 
