@@ -13,7 +13,7 @@
 //! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
 //! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
 //! loops must be free to serve; so they never wait for it. A truncation is answered before pages are dropped, as the
-//! kernel holds back the writing of the inode's pages until then.
+//! kernel holds back the writing of its pages until then. A page written back is, too, but not the fsync of msync.
 
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,13 +99,13 @@ impl Adapter {
                 self.send(Job::Write(written.cached, again(), reply));
             }
             Ok(written) => {
-                reply.written(written.count as u32);
                 self.drop_pages(written.cached);
+                reply.written(written.count as u32);
             }
         }
     }
 
-    /// Has pages dropped, without waiting for it.
+    /// Has pages dropped, without waiting for it. An fsync that is asked for later is answered after it.
     fn drop_pages(&self, cached: Vec<Cached>) {
         if !cached.is_empty() {
             self.send(Job::Drop(cached));
@@ -286,7 +286,7 @@ impl Filesystem for Adapter {
     }
 
     fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        self.flushed(self.call(|fs| fs.flush(handle.0, Source::Direct)), handle.0, reply);
+        self.flushed(Fs::flush, handle.0, reply);
     }
 
     fn release(
@@ -304,7 +304,7 @@ impl Filesystem for Adapter {
     }
 
     fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        reply_empty(self.call(|fs| fs.fsync(handle.0)), reply);
+        self.flushed(Fs::fsync, handle.0, reply);
     }
 
     fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {

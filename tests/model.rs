@@ -336,7 +336,7 @@ impl World {
 
     fn sync(&mut self, rng: &mut Rng) {
         if let Some(view) = rng.choice(&self.open) {
-            self.fs.fsync(view.handle).unwrap();
+            self.fs.fsync(view.handle, Source::Direct).unwrap();
         }
     }
 

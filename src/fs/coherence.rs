@@ -52,6 +52,11 @@ pub struct Cached {
 }
 
 impl Coherence {
+    /// Whether there are no marks at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.marks.load(Ordering::SeqCst) == 0
+    }
+
     /// Notes that the kernel is about to cache pages of an inode that shows bytes in `extent` of a file.
     pub(super) fn mark(&self, file: FileId, inode: u64, extent: Range<u64>) {
         let mut files = lock(&self.files);
@@ -64,7 +69,7 @@ impl Coherence {
 
     /// The inodes that may show bytes in `extent` of a file, but for `except`.
     pub(super) fn overlapping(&self, file: FileId, extent: &Range<u64>, except: Option<u64>) -> Vec<Cached> {
-        if self.marks.load(Ordering::SeqCst) == 0 {
+        if self.is_empty() {
             return Vec::new();
         }
         let files = lock(&self.files);
@@ -92,7 +97,7 @@ impl Coherence {
 
     /// Drops the mark of an inode that the kernel has forgotten.
     pub(super) fn forget(&self, inode: u64) {
-        if self.marks.load(Ordering::SeqCst) == 0 {
+        if self.is_empty() {
             return;
         }
         let mut files = lock(&self.files);

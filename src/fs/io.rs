@@ -269,27 +269,36 @@ impl Fs {
         self.coherence.overlapping(shared.file.id(), &file.extent, None)
     }
 
-    /// Makes at least the view's bytes durable, and does not write the rest of the file for it.
+    /// Makes at least the view's bytes durable, and does not write the rest of the file for it. Gives the inodes whose
+    /// cached pages are to be dropped before what waits can be stored, if there are some; then it is to be called again.
     ///
     /// # Errors
     /// EIO, ENOSPC: what writing back met, now or since this handle last heard of it.
-    pub fn fsync(&self, handle: u64) -> Result<(), Errno> {
+    pub fn fsync(&self, handle: u64, source: Source) -> Result<Vec<Cached>, Errno> {
         count(&self.counters.syncs, 1);
         let handle = self.handles.get(handle)?;
-        let Handle::File(file) = &*handle else { return Ok(()) };
+        let Handle::File(file) = &*handle else { return Ok(Vec::new()) };
+        if file.access.write && !file.body.is_plain() {
+            let cached = self.store_pending(file, source)?;
+            if !cached.is_empty() {
+                return Ok(cached);
+            }
+        }
         // Of a checksum that changed with the bytes, too.
         if file.tree.description.array.checksum.is_some() && file.shared.file.is_dirty() {
             let synced = file.shared.file.sync_all();
             sticky_error(file)?;
-            return synced;
-        }
-        if file.access.write && !file.body.is_plain() {
-            self.store_pending(file, Source::Insistent)?;
+            return synced.map(|()| Vec::new());
         }
         let view = &file.body.view;
         let synced = store::sync(&file.files, view, 0..view.len(), file.extent.clone());
         sticky_error(file)?;
-        synced
+        synced.map(|()| Vec::new())
+    }
+
+    /// Whether the kernel may have pages of any view.
+    pub fn keeps_pages(&self) -> bool {
+        !self.coherence.is_empty()
     }
 
     /// Writes back everything, as unmounting does.

@@ -78,14 +78,19 @@ const PATIENCE: usize = 100;
 /// A write, to be tried again.
 pub(super) type Write = dyn Fn(&Fs, Source) -> Result<Written> + Send;
 
+/// A flush or an fsync of a handle, to be tried again.
+pub(super) type Flush = fn(&Fs, u64, Source) -> Result<Vec<Cached>>;
+
 /// What is done beside the event loops, since it may wait for them.
 pub(super) enum Job {
     /// Pages are dropped.
     Drop(Vec<Cached>),
     /// Pages are dropped, and then the write is done that waits for it.
     Write(Vec<Cached>, Box<Write>, ReplyWrite),
-    /// Pages are dropped, and then the text is stored that was written through a handle.
-    Flush(Vec<Cached>, u64, ReplyEmpty),
+    /// Pages are dropped, and then what waits in a handle is stored.
+    Flush(Vec<Cached>, Flush, u64, ReplyEmpty),
+    /// A request is answered once the pages are dropped that are to be dropped by now.
+    Answer(ReplyEmpty),
     /// The kernel forgets a name in a folder.
     Forget(u64, Box<str>),
 }
@@ -98,10 +103,11 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
                 drop_pages(adapter, notifier, &cached);
                 write_again(adapter, notifier, &write, reply);
             }
-            Job::Flush(cached, handle, reply) => {
+            Job::Flush(cached, flush, handle, reply) => {
                 drop_pages(adapter, notifier, &cached);
-                flush_again(adapter, notifier, handle, reply);
+                flush_again(adapter, notifier, flush, handle, reply);
             }
+            Job::Answer(reply) => reply.ok(),
             Job::Forget(folder, name) => {
                 // What it does not know any more need not be forgotten.
                 let _ = notifier.inval_entry(INodeNo(folder), name.as_ref().as_ref());
@@ -130,27 +136,24 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
 }
 
 impl Adapter {
-    /// Answers a flush, now or when the pages are dropped that are in its way.
-    pub(super) fn flushed(
-        &self,
-        outcome: std::result::Result<Vec<Cached>, fuser::Errno>,
-        handle: u64,
-        reply: ReplyEmpty,
-    ) {
-        match outcome {
-            Ok(cached) if cached.is_empty() => reply.ok(),
-            Ok(cached) => self.send(Job::Flush(cached, handle, reply)),
+    /// Flushes or syncs a handle, and answers when the pages are dropped that are in its way or that show what was written
+    /// back before.
+    pub(super) fn flushed(&self, flush: Flush, handle: u64, reply: ReplyEmpty) {
+        match self.call(|fs| flush(fs, handle, Source::Direct)) {
+            Ok(cached) if !cached.is_empty() => self.send(Job::Flush(cached, flush, handle, reply)),
+            Ok(_) if self.fs.keeps_pages() => self.send(Job::Answer(reply)),
+            Ok(_) => reply.ok(),
             Err(error) => reply.error(error),
         }
     }
 }
 
-fn flush_again(adapter: &Adapter, notifier: &Notifier, handle: u64, reply: ReplyEmpty) {
+fn flush_again(adapter: &Adapter, notifier: &Notifier, flush: Flush, handle: u64, reply: ReplyEmpty) {
     let mut tries = 0;
     loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| fs.flush(handle, source)) {
+        match adapter.call(|fs| flush(fs, handle, source)) {
             Ok(cached) if !cached.is_empty() => drop_pages(adapter, notifier, &cached),
             Ok(_) => return reply.ok(),
             Err(error) => return reply.error(error),

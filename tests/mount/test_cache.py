@@ -63,6 +63,37 @@ def test_copies_are_not_undone_by_dirty_pages_either(grid, rng):
         assert not grid.differs()
 
 
+def test_other_mappings_show_what_was_stored_once_msync_returns(grid, rng):
+    row = grid.view().row(5)
+    with mounted(grid.path.parent) as mnt, mnt.open("a/data", os.O_RDWR) as fd, mnt.open("a/row/5", os.O_RDWR) as other:
+        with mmap.mmap(fd, 0) as mapping, mmap.mmap(other, 0) as shown:
+            for turn in range(300):
+                assert shown[:] == row.bytes()
+                data = rng.bytes(4000)
+                mapping[8192 * 5 + 96 : 8192 * 5 + 96 + 4000] = data
+                mapping.flush()
+                grid.write(row, 96, data)
+                shown[turn : turn + 1] = b"x"
+                shown.flush()
+                grid.write(row, turn, b"x")
+                assert not grid.differs(), f"turn {turn}"
+
+
+@pytest.mark.parametrize("options", [[], ["--cache", "pages"]])
+def test_mappings_show_what_an_fsync_stored(grid, options):
+    row = grid.view().row(5)
+    with mounted(grid.path.parent, *options) as mnt, mnt.open("a/row/5") as fd:
+        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as shown:
+            for turn in range(20):
+                with mnt.open("a/row/5.txt", os.O_WRONLY | os.O_TRUNC) as text:
+                    os.write(text, f"{turn} ".encode() * 1024)
+                    assert shown[:] == row.bytes() == os.pread(fd, 8192, 0), f"turn {turn}, too early"
+                    row.numpy[:] = turn
+                    os.fsync(text)
+                    assert shown[:] == row.bytes() == os.pread(fd, 8192, 0), f"turn {turn}"
+            assert not grid.differs()
+
+
 def test_pages_read_again_cost_no_request(grid):
     with mounted(grid.path.parent, "--cache", "pages") as mnt, mnt.open("a/data") as fd:
         size = grid.view().size
