@@ -17,7 +17,8 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Failure, SourceArgs, absolute, fstab, logging};
+use super::unmounter::Unmounter;
+use super::{Failure, SourceArgs, absolute, fstab, logging, privileges};
 use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
@@ -248,6 +249,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         None => Failure::new(error),
     })?;
     raise_descriptor_limit();
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let catalog = Arc::new(catalog);
     let settings = Settings {
@@ -277,8 +279,16 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     };
     log::info!("{} mounted at {}", args.source.display(), point.display());
-    let unmounter = mounted.clone();
-    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &unmounter))?;
+    // All other threads are started by this one, with what it has left.
+    let unmounter = match confine(args, &catalog, &mounted) {
+        Ok(unmounter) => unmounter,
+        Err(failure) => {
+            mounted.unmount()?;
+            return Err(failure);
+        }
+    };
+    let by_signal = unmounter.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &by_signal))?;
     let swept = catalog.clone();
     std::thread::Builder::new().name("sweeper".into()).spawn(move || {
         loop {
@@ -287,24 +297,39 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     })?;
     if args.background_child
-        && let Err(failure) = detach()
+        && let Err(failure) = detach(&null)
     {
         // The process that was asked is gone: nobody knows of the mount.
-        mounted.unmount()?;
+        unmounter.unmount()?;
         return Err(failure);
     }
     let served = server.run();
     // Whether somebody unmounted or the connection broke: what was written is written back, and no dead mount stays.
     fs.sync_all();
-    mounted.unmount()?;
+    unmounter.unmount()?;
     log::info!("{} unmounted", point.display());
     // A connection that was aborted ends the session with an error; the mount is gone either way.
     served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
     Ok(())
 }
 
+/// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.
+fn confine(args: &Args, catalog: &Catalog, mounted: &Mount) -> Result<Unmounter, Failure> {
+    let unmounter = Unmounter::start(mounted.clone(), (!mounted.by_helper).then(privileges::unmounting))?;
+    privileges::keep(privileges::serving(args.read_only, args.cache == CacheMode::Pages))?;
+    if args.source_args.follow_links {
+        log::debug!("links may lead out of the source: files outside of it stay within reach");
+    } else {
+        match privileges::stay_within(catalog.root(), args.read_only) {
+            Ok(status) => log::debug!("files outside of the source are out of reach by Landlock: {status:?}"),
+            Err(error) => log::warn!("files outside of the source stay within reach: {error}"),
+        }
+    }
+    Ok(unmounter)
+}
+
 /// Unmounts at the first signal. At a second one the process ends, should a detached mount still be in use.
-fn unmount_at(signals: &mut Signals, mounted: &Mount) {
+fn unmount_at(signals: &mut Signals, unmounter: &Unmounter) {
     let mut first = true;
     for signal in signals.forever() {
         log::info!("signal {signal}: unmounting");
@@ -312,21 +337,20 @@ fn unmount_at(signals: &mut Signals, mounted: &Mount) {
             std::process::exit(1);
         }
         first = false;
-        if let Err(error) = mounted.unmount() {
+        if let Err(Failure(error)) = unmounter.unmount() {
             log::error!("{error}");
         }
     }
 }
 
 /// Tells the parent that the mount answers, and lets go of the terminal and the current folder.
-fn detach() -> Result<(), Failure> {
+fn detach(null: &std::fs::File) -> Result<(), Failure> {
     let mut stdout = std::io::stdout();
     stdout.write_all(READY)?;
     stdout.flush()?;
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
+    rustix::stdio::dup2_stdin(null)?;
+    rustix::stdio::dup2_stdout(null)?;
+    rustix::stdio::dup2_stderr(null)?;
     std::env::set_current_dir("/")?;
     Ok(())
 }
