@@ -29,6 +29,8 @@ use crate::store::{Limits, Store};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often files that were removed are let go.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Each user but the one who mounts may have so many-th a part of the descriptors open.
+const SHARES: u64 = 4;
 /// What it writes once the mount answers.
 const READY: &[u8] = b"ready\n";
 
@@ -248,7 +250,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         Some(path) => Failure(format!("{}: {error}", path.display())),
         None => Failure::new(error),
     })?;
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let catalog = Arc::new(catalog);
@@ -269,9 +271,10 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         allow_other: args.allow_other,
         kernel,
     };
+    let share = args.allow_other.then_some(descriptors / SHARES);
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let server = match Server::new(fs.clone(), device, args.threads.into(), args.allow_other) {
+    let server = match Server::new(fs.clone(), device, args.threads.into(), share) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -317,8 +320,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
 fn confine(args: &Args, catalog: &Catalog, mounted: &Mount) -> Result<Unmounter, Failure> {
     let unmounter = Unmounter::start(mounted.clone(), (!mounted.by_helper).then(privileges::unmounting))?;
     privileges::keep(privileges::serving(args.read_only, args.cache == CacheMode::Pages))?;
-    if args.source_args.follow_links {
-        log::debug!("links may lead out of the source: files outside of it stay within reach");
+    if catalog.is_wider_than_source()? {
+        log::debug!("files outside of the source stay within reach, as was asked for");
     } else {
         match privileges::stay_within(catalog.root(), args.read_only) {
             Ok(status) => log::debug!("files outside of the source are out of reach by Landlock: {status:?}"),
@@ -355,11 +358,15 @@ fn detach(null: &std::fs::File) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Handles pin descriptors, so as many as allowed are wanted.
-fn raise_descriptor_limit() {
+/// Handles pin descriptors, so as many as allowed are wanted. Gives how many that are.
+fn raise_descriptor_limit() -> u64 {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        log::debug!("the limit of open files stays: {error}");
+    match rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            log::debug!("the limit of open files stays: {error}");
+            limit.current.unwrap_or(u64::MAX)
+        }
     }
 }
 
