@@ -100,3 +100,18 @@ def look_at_array(mnt, name):
     assert size == info["itemsize"] * np.prod(info["shape"], dtype=object) if "itemsize" in info else size >= 0
     for fact in ["shape", "dtype", "strides", "order"]:
         assert mnt.read(f"{name}/{fact}").endswith(b"\n")
+
+
+def test_all_that_is_listed_is_there(source):
+    """Where elements have no physical values, there is no folder of them."""
+    zarr = pytest.importorskip("zarr")
+    how = {"shape": (5, 6), "chunks": (2, 6), "compressors": None}
+    zarr.create_array(str(source / "missing"), dtype="c8", fill_value=1 + 2j, **how)
+    zarr.create_array(str(source / "differs"), dtype="i2", attributes={"scale_factor": [1.0, 2.0]}, **how)
+    zarr.create_array(str(source / "same"), dtype="i2", attributes={"scale_factor": [2.0, 2.0]}, **how)
+    with mounted(source) as mnt:
+        for name, has_values in [("missing", False), ("differs", False), ("same", True)]:
+            listed = os.listdir(mnt / name)
+            assert ("value" in listed) == has_values
+            for entry in listed:
+                os.stat(mnt / name / entry)
