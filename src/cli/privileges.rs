@@ -3,9 +3,10 @@
 //! Privileges belong to threads, and threads hand theirs on to those that they start. Three kinds of threads are told apart:
 //!
 //! - Those that serve ([`serving`]): everything that other users can cause happens in them.
-//! - The one that unmounts ([`unmounting`]), which does nothing else; see [`super::unmounter`]. It is not kept within the source, as
-//!   the kernel lets nobody unmount who is.
-//! - An ordinary user has no capabilities. There all threads give up gaining any, but the one that unmounts: it runs the setuid helper.
+//! - The one that unmounts ([`unmounting`]), which does nothing else; see [`super::unmounter`]. It is not kept within the
+//!   source, as the kernel lets nobody unmount who is.
+//! - An ordinary user has no capabilities. There all threads give up gaining any, but the one that unmounts: it runs the
+//!   setuid helper.
 
 use std::os::fd::AsFd;
 
@@ -75,8 +76,8 @@ fn unnamed() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{ReadFile | WriteFile | Truncate | MakeReg | RemoveFile})
 }
 
-/// Keeps this thread within the source by Landlock: it can open no other file, but in the folder for temporary files, and more descriptors
-/// of the mount. What is open stays so. Done as far as the kernel can; says how far that was.
+/// Keeps this thread within the source by Landlock: it can open no other file, but in the folder for temporary files, and
+/// more descriptors of the mount. What is open stays so. Done as far as the kernel can; says how far that was.
 ///
 /// # Errors
 /// What the kernel answers.

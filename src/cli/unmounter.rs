@@ -16,7 +16,8 @@ pub(super) struct Unmounter {
 type Answer = Result<(), String>;
 
 impl Unmounter {
-    /// Starts the thread, which keeps these capabilities alone; or all rights of an ordinary user, who unmounts by a setuid helper.
+    /// Starts the thread, which keeps these capabilities alone; or all rights of an ordinary user, who unmounts by a setuid
+    /// helper.
     ///
     /// # Errors
     /// If there is no thread to be had, or the kernel does not take privileges back.

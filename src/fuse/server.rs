@@ -22,8 +22,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers. `share` is how
-    /// much each user but the one who mounts may have open, if others are let in.
+    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers. `share`
+    /// is how much each user but the one who mounts may have open, if others are let in.
     ///
     /// # Errors
     /// If the kernel is too old, or the mount is gone already.

@@ -35,22 +35,34 @@ impl Shares {
         Shares { most, own: rustix::process::geteuid().as_raw(), open: Mutex::default() }
     }
 
-    /// Whether a user may open one more. Requests that come at once may all be the last one.
-    fn admits(&self, user: u32) -> bool {
+    /// Counts one more for a user, if that one may open one.
+    fn enter(&self, user: u32) -> bool {
         let Some(most) = self.most.filter(|_| self.limits(user)) else { return true };
-        lock(&self.open).users.get(&user).is_none_or(|&has| has < most)
+        let mut open = lock(&self.open);
+        let has = open.users.entry(user).or_default();
+        let may = *has < most;
+        *has += u64::from(may);
+        may
+    }
+
+    /// Takes that back, where nothing was opened.
+    fn leave(&self, user: u32) {
+        if self.limits(user) {
+            lock(&self.open).give_back(user, 1);
+        }
     }
 
     fn limits(&self, user: u32) -> bool {
         self.most.is_some() && user != 0 && user != self.own
     }
 
+    /// What was counted is this handle, which keeps so many bytes.
     fn opened(&self, user: u32, handle: u64, bytes: u64) {
         if self.limits(user) {
             let mut open = lock(&self.open);
-            let weight = 1 + bytes / BYTES;
-            *open.users.entry(user).or_default() += weight;
-            open.handles.insert(handle, (user, weight));
+            let more = bytes / BYTES;
+            *open.users.entry(user).or_default() += more;
+            open.handles.insert(handle, (user, 1 + more));
         }
     }
 
@@ -60,11 +72,18 @@ impl Shares {
             return;
         }
         let mut open = lock(&self.open);
-        let Some((user, weight)) = open.handles.remove(&handle) else { return };
-        if let Some(has) = open.users.get_mut(&user) {
-            *has -= weight;
+        if let Some((user, count)) = open.handles.remove(&handle) {
+            open.give_back(user, count);
+        }
+    }
+}
+
+impl Open {
+    fn give_back(&mut self, user: u32, count: u64) {
+        if let Some(has) = self.users.get_mut(&user) {
+            *has = has.saturating_sub(count);
             if *has == 0 {
-                open.users.remove(&user);
+                self.users.remove(&user);
             }
         }
     }
@@ -78,7 +97,10 @@ impl Adapter {
         handle: impl FnOnce(&T) -> u64,
         open: impl FnOnce(&Fs) -> Result<T>,
     ) -> std::result::Result<T, Errno> {
-        let opened = self.call(|fs| if self.shares.admits(user) { open(fs) } else { Err(rustix::io::Errno::MFILE) })?;
+        if !self.shares.enter(user) {
+            return self.call(|_| Err(rustix::io::Errno::MFILE));
+        }
+        let opened = self.call(open).inspect_err(|_| self.shares.leave(user))?;
         let handle = handle(&opened);
         self.shares.opened(user, handle, self.fs.kept_bytes(handle));
         Ok(opened)
@@ -93,15 +115,20 @@ mod tests {
     fn each_user_has_a_share() {
         let shares = Shares { most: Some(3), own: 7, open: Mutex::default() };
         for handle in 0..3 {
-            assert!(shares.admits(1000));
+            assert!(shares.enter(1000));
             shares.opened(1000, handle, 0);
         }
-        assert!(!shares.admits(1000) && shares.admits(1001) && shares.admits(7) && shares.admits(0));
+        assert!(!shares.enter(1000) && shares.enter(7) && shares.enter(0));
         shares.closing(1);
-        assert!(shares.admits(1000));
+        // One that is being opened counts.
+        assert!(shares.enter(1000) && !shares.enter(1000));
+        shares.leave(1000);
+        assert!(shares.enter(1000));
+        shares.opened(1000, 3, 0);
         // A long text counts as many.
+        assert!(shares.enter(1001));
         shares.opened(1001, 1, 10 * BYTES);
-        assert!(!shares.admits(1001));
+        assert!(!shares.enter(1001));
         [0, 1, 2, 3].into_iter().for_each(|handle| shares.closing(handle));
         let open = lock(&shares.open);
         assert!(open.users.is_empty() && open.handles.is_empty());
@@ -111,7 +138,7 @@ mod tests {
     fn one_user_alone_may_have_all() {
         let shares = Shares::new(None);
         (0..100).for_each(|handle| shares.opened(1000, handle, 0));
-        assert!(shares.admits(1000) && lock(&shares.open).users.is_empty());
+        assert!(shares.enter(1000) && lock(&shares.open).users.is_empty());
         shares.closing(5);
     }
 }

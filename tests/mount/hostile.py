@@ -35,9 +35,16 @@ SUFFIXES = {
     "tiff": [".tif"],
     "torch": [".pt"],
 }
-BESIDE = {"raw": [".toml"], "parrec": [".rec"], "nrrd": [".raw"], "ehdr": [".bil", ".flt"], "envi": [".img", ""], "nifti": [".img"]}
+BESIDE = {
+    "ehdr": [".bil", ".flt"],
+    "envi": [".img", ""],
+    "nifti": [".img"],
+    "nrrd": [".raw"],
+    "parrec": [".rec"],
+    "raw": [".toml"],
+}
 NUMBERS = [0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
-WORDS = [b"-1", b"0", b"18446744073709551615", b"9" * 40, b"1e999", b"nan", b"../../../etc/passwd", b"\0", b"\xff\xfe", b"[[[[[[[["]
+WORDS = [b"-1", b"0", b"18446744073709551615", b"9" * 40, b"1e999", b"nan", b"../../etc/passwd", b"\0", b"\xff\xfe", b"[[[[["]
 
 
 def mutilated(data, rng):

@@ -150,9 +150,9 @@ def test_a_file_of_an_array_in_many_is_as_private_as_it_is(source):
 # All that shows something of an array.
 VIEWS = [
     "a/data", "a/row/3", "a/T/row/2", "a/range/2:9", "a/slice/1,::2", "a/row/3.npy", "a/row/3.raw", "a/data.txt", "a/data.csv",
-    "a/data.json", "a/data.tif", "a/data.fits", "a/data.nii", "a/data.nrrd", "a/data.mat", "a/data.wav", "a/data.vrt", "a/data.png",
-    "a/as/f4/row/3", "a/as/u1/data.pgm", "a/value/data", "a/value/row/3.txt", "a/info.json", "a/shape", "a/dtype", "a/T/shape",
-    "a.npy/row/3", "sick/error",
+    "a/data.json", "a/data.tif", "a/data.fits", "a/data.nii", "a/data.nrrd", "a/data.mat", "a/data.wav", "a/data.vrt",
+    "a/data.png", "a/as/f4/row/3", "a/as/u1/data.pgm", "a/value/data", "a/value/row/3.txt", "a/info.json", "a/shape",
+    "a/dtype", "a/T/shape", "a.npy/row/3", "sick/error",
 ]  # fmt: skip
 LISTS = ["a", "a/row", "a/T", "sick"]
 
