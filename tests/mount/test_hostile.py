@@ -74,10 +74,13 @@ def test_a_folder_full_of_hostile_files_is_walked(source, scratch, options):
                 served += 1
                 look_at_array(mnt, name)
             slowest = max(slowest, (time.monotonic() - began, name))
+        walked = mnt.status("VmHWM")
         arrays = mnt.arrays()
         assert mnt.is_alive()
+        text = mnt.read(".afbfs/arrays.json").decode()
+        assert text.startswith('[\n  {\n    "') and text.endswith("\n  }\n]\n")
         peak, stats = mnt.status("VmHWM"), mnt.stats()
-        print(f"{COUNT} files: {served} served, {refused} refused, {len(arrays)} in arrays.json, at most {peak} kB, {slowest}")
+        print(f"{COUNT} files: {served} served, {refused} refused, {len(arrays)} listed, {walked} and {peak} kB, {slowest}")
         assert served > COUNT // 50 and refused > COUNT // 50
         assert peak < MEMORY
         assert slowest[0] < SECONDS, slowest
