@@ -18,7 +18,8 @@
 //! `RESOLVE_BENEATH`, so no link leads out. See `resolve`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -350,6 +351,22 @@ impl Catalog {
 
     fn named_path(&self, number: usize) -> Option<PathBuf> {
         Some(self.root.path.join(self.options.arrays.get(number)?.file.as_deref()?))
+    }
+
+    /// Whether files outside of the source folder were asked for: those to which links lead, or that were described by hand.
+    ///
+    /// # Errors
+    /// If one of these is gone.
+    pub fn is_wider_than_source(&self) -> Result<bool, Errno> {
+        for number in 0..self.options.arrays.len() {
+            let opened = self.open_named(number)?;
+            let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+            let real = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::new())?;
+            if !Path::new(OsStr::from_bytes(real.to_bytes())).starts_with(&self.root.path) {
+                return Ok(true);
+            }
+        }
+        Ok(self.root.links == Links::Everywhere)
     }
 
     fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {

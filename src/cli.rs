@@ -17,7 +17,9 @@ mod fstab;
 mod logging;
 mod ls;
 mod mount;
+mod privileges;
 mod umount;
+mod unmounter;
 mod unpack;
 
 /// Shows every slice of every array file as a plain file.

@@ -29,17 +29,19 @@ use fuser::{
     ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::fs::{Access, Cached, Changes, Fs, Opened, Path, Source, Written};
+use crate::fs::{Access, Cached, Changes, Fs, Opened, Source, Written};
 
 mod convert;
 mod passthrough;
 mod server;
+mod shares;
 
 pub use server::Server;
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
 use passthrough::Backings;
 use server::{Job, Write, negotiate};
+use shares::Shares;
 
 /// For how long the kernel may believe a name or an attribute.
 const TTL: Duration = Duration::from_secs(1);
@@ -59,11 +61,12 @@ struct Adapter {
     backings: Arc<Backings>,
     /// Whether files may be passed through: until the kernel refuses it once.
     passthrough: Arc<AtomicBool>,
+    shares: Arc<Shares>,
 }
 
 impl Adapter {
-    fn new(fs: Arc<Fs>, jobs: Sender<Job>) -> Adapter {
-        Adapter { fs, jobs, backings: Arc::default(), passthrough: Arc::default() }
+    fn new(fs: Arc<Fs>, jobs: Sender<Job>, shares: Shares) -> Adapter {
+        Adapter { fs, jobs, backings: Arc::default(), passthrough: Arc::default(), shares: Arc::new(shares) }
     }
 
     /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
@@ -115,23 +118,6 @@ impl Adapter {
     fn send(&self, job: Job) {
         // The notifier lives as long as the session; after it a dropped reply answers by itself.
         let _ = self.jobs.send(job);
-    }
-
-    fn opened(&self, inode: u64, write: bool, opened: Opened, reply: ReplyOpen) {
-        let handle = FileHandle(opened.handle);
-        let mut flags = if opened.flush { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
-        match opened.path {
-            Path::Cached => {}
-            Path::Whole if self.passthrough.load(Ordering::Relaxed) => {
-                // Writes come here, so that other views hear of them; reads and mappings go to the array file.
-                if write {
-                    flags |= DIRECT;
-                }
-                return self.opened_whole(inode, handle, flags, reply);
-            }
-            Path::Whole | Path::Direct => flags |= DIRECT,
-        }
-        reply.opened(handle, flags);
     }
 
     fn refuse(&self) -> Errno {
@@ -200,15 +186,19 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn open(&self, _req: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let access = Access {
             write: flags.acc_mode() != OpenAccMode::O_RDONLY,
             // O_SYNC includes the bit of O_DSYNC.
             sync: flags.0 & libc::O_DSYNC != 0,
         };
-        let open = move |adapter: &Adapter, reply: ReplyOpen| match adapter.call(|fs| fs.open(inode.0, access)) {
-            Ok(opened) => adapter.opened(inode.0, access.write, opened, reply),
-            Err(error) => reply.error(error),
+        let user = req.uid();
+        let open = move |adapter: &Adapter, reply: ReplyOpen| {
+            let opened = adapter.call_to_open(user, |opened: &Opened| opened.handle, |fs| fs.open(inode.0, access));
+            match opened {
+                Ok(opened) => adapter.opened(inode.0, access.write, opened, reply),
+                Err(error) => reply.error(error),
+            }
         };
         if self.fs.is_slow_to_open(inode.0) {
             let adapter = self.clone();
@@ -300,6 +290,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.released(inode.0);
+        self.shares.closing(handle.0);
         reply_empty(self.call(|fs| Ok(fs.release(handle.0))).map(|cached| self.drop_pages(cached)), reply);
     }
 
@@ -307,8 +298,8 @@ impl Filesystem for Adapter {
         self.flushed(Fs::fsync, handle.0, reply);
     }
 
-    fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        match self.call(|fs| fs.opendir(inode.0)) {
+    fn opendir(&self, req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.call_to_open(req.uid(), |&handle| handle, |fs| fs.opendir(inode.0)) {
             Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
             Err(error) => reply.error(error),
         }
@@ -327,6 +318,7 @@ impl Filesystem for Adapter {
     }
 
     fn releasedir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        self.shares.closing(handle.0);
         reply_empty(self.run(|fs| fs.releasedir(handle.0)), reply);
     }
 

@@ -86,6 +86,9 @@
 //! - *The background process is this program started anew*, before it has any thread, and not a fork: that needs no unsafe
 //!   code, and the parent's exit status is true.
 //! - *`arrays.json` is for the user who mounted.* It names what lies in folders that others may not enter.
+//! - *Privileges are given up by threads, not by the process*: `umount(2)` needs CAP_SYS_ADMIN, and a thread that Landlock keeps within a
+//!   folder may not unmount at all. So the thread that unmounts is started first, and every other one by the thread that has given
+//!   up the rest.
 //! - *Slices are opened for direct I/O*, unless [`fs::Cache::Pages`] is asked for. With the page cache a write through one
 //!   view makes pages of every overlapping view stale, and a write to the array file itself goes unnoticed.
 //! - *No readdirplus*: it would make an inode of every name that is listed.

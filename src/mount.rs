@@ -61,6 +61,8 @@ pub struct Mount {
     pub point: PathBuf,
     /// Its device number, as `st_dev` gives it.
     pub device: u64,
+    /// Whether the setuid helper has mounted it, which unmounts it as well.
+    pub by_helper: bool,
 }
 
 /// Mounts at an absolute path. The descriptor is that of `/dev/fuse`: who holds it must serve the requests.
@@ -68,18 +70,18 @@ pub struct Mount {
 /// # Errors
 /// If there is no `/dev/fuse`, no helper, or no right to mount there.
 pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountError> {
-    let device = match mount_directly(point, options) {
-        Ok(device) => device,
+    let (device, by_helper) = match mount_directly(point, options) {
+        Ok(device) => (device, false),
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) if !Path::new("/dev/fuse").exists() => {
             return fail(
                 "/dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device",
             );
         }
-        Err(Errno::PERM | Errno::ACCESS) => mount_by_helper(point, options)?,
+        Err(Errno::PERM | Errno::ACCESS) => (mount_by_helper(point, options)?, true),
         Err(error) => return fail(format!("{}: mounting: {error}", point.display())),
     };
     match find(point) {
-        Some(entry) => Ok((device, Mount { point: point.to_owned(), device: entry.device })),
+        Some(entry) => Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper })),
         None => fail(format!("{}: was mounted, but is not in /proc/self/mountinfo", point.display())),
     }
 }

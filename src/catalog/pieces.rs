@@ -25,6 +25,8 @@ const HELD: usize = 128;
 /// For so long a name is taken to lead to the file that it led to; then it is looked up again, since another program may have
 /// replaced or removed it.
 const TRUSTED: Duration = Duration::from_millis(500);
+/// So many names are tried for a file that is being made.
+const TRIES: usize = 100;
 
 /// Open files, by array and piece.
 #[derive(Debug)]
@@ -117,7 +119,8 @@ impl ArrayFiles {
         }
         for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.folder) {
             let (_, stat) = self.root.open_with_stat(folder, OFlags::PATH)?;
-            if !covers(&stat, (described.st_mode & 0o444) >> 2) {
+            // One that was made here belongs to whoever mounted.
+            if stat.st_mode & 0o111 != 0o111 && !covers(&stat, (described.st_mode & 0o444) >> 2) {
                 return Err(Errno::ACCESS);
             }
         }
@@ -144,13 +147,20 @@ impl ArrayFiles {
         let folder = self.make_folder(parent)?;
         let name = path.file_name().ok_or(Errno::INVAL)?;
         static MADE: AtomicU64 = AtomicU64::new(0);
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(".{}-{}.partial", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)));
+        let temporary = || {
+            let mut temporary = std::ffi::OsString::from(".");
+            temporary.push(name);
+            temporary.push(format!(".{}-{}.partial", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)));
+            temporary
+        };
         let described = rustix::fs::fstat(self.root.open_below(&self.described, OFlags::PATH)?)?;
         let mode = Mode::from_raw_mode(described.st_mode & 0o666);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = rustix::fs::openat(&folder, &temporary, flags, mode)?;
+        // Never one that somebody else has put there.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |name: &std::ffi::OsString| rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR);
+        let mut names = (0..TRIES).map(|_| temporary()).map(|name| open(&name).map(|made| (made, name)));
+        let taken = |opened: &Result<_>| matches!(opened, Err(Errno::EXIST));
+        let (made, temporary) = names.find(|opened| !taken(opened)).unwrap_or(Err(Errno::IO))?;
         let outcome = self.fill(&made, len).and_then(|()| {
             // Where that is not allowed it belongs to whoever made it.
             let owner = (rustix::fs::Uid::from_raw(described.st_uid), rustix::fs::Gid::from_raw(described.st_gid));

@@ -17,7 +17,8 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Failure, SourceArgs, absolute, fstab, logging};
+use super::unmounter::Unmounter;
+use super::{Failure, SourceArgs, absolute, fstab, logging, privileges};
 use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
@@ -28,6 +29,8 @@ use crate::store::{Limits, Store};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often files that were removed are let go.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Each user but the one who mounts may have so many-th a part of the descriptors open.
+const SHARES: u64 = 4;
 /// What it writes once the mount answers.
 const READY: &[u8] = b"ready\n";
 
@@ -247,7 +250,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         Some(path) => Failure(format!("{}: {error}", path.display())),
         None => Failure::new(error),
     })?;
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let catalog = Arc::new(catalog);
     let settings = Settings {
@@ -267,9 +271,10 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         allow_other: args.allow_other,
         kernel,
     };
+    let share = args.allow_other.then_some(descriptors / SHARES);
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let server = match Server::new(fs.clone(), device, args.threads.into(), args.allow_other) {
+    let server = match Server::new(fs.clone(), device, args.threads.into(), share) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -277,8 +282,16 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     };
     log::info!("{} mounted at {}", args.source.display(), point.display());
-    let unmounter = mounted.clone();
-    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &unmounter))?;
+    // All other threads are started by this one, with what it has left.
+    let unmounter = match confine(args, &catalog, &mounted) {
+        Ok(unmounter) => unmounter,
+        Err(failure) => {
+            mounted.unmount()?;
+            return Err(failure);
+        }
+    };
+    let by_signal = unmounter.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &by_signal))?;
     let swept = catalog.clone();
     std::thread::Builder::new().name("sweeper".into()).spawn(move || {
         loop {
@@ -287,24 +300,39 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     })?;
     if args.background_child
-        && let Err(failure) = detach()
+        && let Err(failure) = detach(&null)
     {
         // The process that was asked is gone: nobody knows of the mount.
-        mounted.unmount()?;
+        unmounter.unmount()?;
         return Err(failure);
     }
     let served = server.run();
     // Whether somebody unmounted or the connection broke: what was written is written back, and no dead mount stays.
     fs.sync_all();
-    mounted.unmount()?;
+    unmounter.unmount()?;
     log::info!("{} unmounted", point.display());
     // A connection that was aborted ends the session with an error; the mount is gone either way.
     served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
     Ok(())
 }
 
+/// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.
+fn confine(args: &Args, catalog: &Catalog, mounted: &Mount) -> Result<Unmounter, Failure> {
+    let unmounter = Unmounter::start(mounted.clone(), (!mounted.by_helper).then(privileges::unmounting))?;
+    privileges::keep(privileges::serving(args.read_only, args.cache == CacheMode::Pages))?;
+    if catalog.is_wider_than_source()? {
+        log::debug!("files outside of the source stay within reach, as was asked for");
+    } else {
+        match privileges::stay_within(catalog.root(), args.read_only) {
+            Ok(status) => log::debug!("files outside of the source are out of reach by Landlock: {status:?}"),
+            Err(error) => log::warn!("files outside of the source stay within reach: {error}"),
+        }
+    }
+    Ok(unmounter)
+}
+
 /// Unmounts at the first signal. At a second one the process ends, should a detached mount still be in use.
-fn unmount_at(signals: &mut Signals, mounted: &Mount) {
+fn unmount_at(signals: &mut Signals, unmounter: &Unmounter) {
     let mut first = true;
     for signal in signals.forever() {
         log::info!("signal {signal}: unmounting");
@@ -312,30 +340,33 @@ fn unmount_at(signals: &mut Signals, mounted: &Mount) {
             std::process::exit(1);
         }
         first = false;
-        if let Err(error) = mounted.unmount() {
+        if let Err(Failure(error)) = unmounter.unmount() {
             log::error!("{error}");
         }
     }
 }
 
 /// Tells the parent that the mount answers, and lets go of the terminal and the current folder.
-fn detach() -> Result<(), Failure> {
+fn detach(null: &std::fs::File) -> Result<(), Failure> {
     let mut stdout = std::io::stdout();
     stdout.write_all(READY)?;
     stdout.flush()?;
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
+    rustix::stdio::dup2_stdin(null)?;
+    rustix::stdio::dup2_stdout(null)?;
+    rustix::stdio::dup2_stderr(null)?;
     std::env::set_current_dir("/")?;
     Ok(())
 }
 
-/// Handles pin descriptors, so as many as allowed are wanted.
-fn raise_descriptor_limit() {
+/// Handles pin descriptors, so as many as allowed are wanted. Gives how many that are.
+fn raise_descriptor_limit() -> u64 {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        log::debug!("the limit of open files stays: {error}");
+    match rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            log::debug!("the limit of open files stays: {error}");
+            limit.current.unwrap_or(u64::MAX)
+        }
     }
 }
 

@@ -117,7 +117,10 @@ impl Fs {
                     names.push(below("T", Step::Transpose));
                     if is_number(&tree) {
                         names.push(beside("as", Place::As));
-                        names.push(below("value", Step::Value));
+                        // Not where the scale differs, say.
+                        if Tree::new(tree.description.clone(), &[Step::Value]).is_ok() {
+                            names.push(below("value", Step::Value));
+                        }
                     }
                     names.extend((!tree.dtype.part_names().is_empty()).then(|| beside("field", Place::Fields)));
                 }

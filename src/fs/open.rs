@@ -290,6 +290,14 @@ impl Fs {
         }
     }
 
+    /// Bytes of memory that a handle keeps for itself: a text that was made when it was opened.
+    pub fn kept_bytes(&self, handle: u64) -> u64 {
+        match self.handles.get(handle).as_deref() {
+            Ok(Handle::Text(text)) => text.len() as u64,
+            _ => 0,
+        }
+    }
+
     /// Closes a handle. Gives the inodes whose cached pages are to be dropped.
     pub fn release(&self, handle: u64) -> Vec<Cached> {
         let Some(handle) = self.handles.remove(handle) else { return Vec::new() };

@@ -42,9 +42,16 @@ impl Fs {
             Special::Version => env!("CARGO_PKG_VERSION").to_owned(),
             Special::Stats => facts::pretty(&self.stats()),
             Special::Arrays => {
-                let mut arrays = Vec::new();
-                walk_arrays(&self.catalog, self.settings.read_only, &mut |entry| arrays.push(entry));
-                facts::pretty(&Value::Array(arrays))
+                // Written as they are found: there may be many.
+                let mut text = String::new();
+                walk_arrays(&self.catalog, self.settings.read_only, &mut |entry| {
+                    text.push_str(if text.is_empty() { "[" } else { "," });
+                    for line in facts::pretty(&entry).lines() {
+                        text.push_str("\n  ");
+                        text.push_str(line);
+                    }
+                });
+                if text.is_empty() { "[]".to_owned() } else { text + "\n]" }
             }
         };
         content.push('\n');

@@ -7,13 +7,31 @@ use std::sync::atomic::Ordering;
 use fuser::{BackingId, FileHandle, FopenFlags, ReplyOpen};
 
 use super::{Adapter, DIRECT};
+use crate::fs::{Opened, Path};
 
 /// The open inodes that are passed through to their array files, and by how many handles.
 pub(super) type Backings = Mutex<HashMap<u64, (usize, BackingId)>>;
 
 impl Adapter {
+    pub(super) fn opened(&self, inode: u64, write: bool, opened: Opened, reply: ReplyOpen) {
+        let handle = FileHandle(opened.handle);
+        let mut flags = if opened.flush { FopenFlags::empty() } else { FopenFlags::FOPEN_NOFLUSH };
+        match opened.path {
+            Path::Cached => {}
+            Path::Whole if self.passthrough.load(Ordering::Relaxed) => {
+                // Writes come here, so that other views hear of them; reads and mappings go to the array file.
+                if write {
+                    flags |= DIRECT;
+                }
+                return self.opened_whole(inode, handle, flags, reply);
+            }
+            Path::Whole | Path::Direct => flags |= DIRECT,
+        }
+        reply.opened(handle, flags);
+    }
+
     /// Passes an open file through to its array file. All handles of an inode share one registration with the kernel.
-    pub(super) fn opened_whole(&self, inode: u64, handle: FileHandle, flags: FopenFlags, reply: ReplyOpen) {
+    fn opened_whole(&self, inode: u64, handle: FileHandle, flags: FopenFlags, reply: ReplyOpen) {
         let mut backings = crate::store::lock(&self.backings);
         if let Some((handles, backing)) = backings.get_mut(&inode) {
             *handles += 1;

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyEmpty, ReplyWrite, Session, SessionACL};
 
+use super::shares::Shares;
 use super::{Adapter, Result};
 use crate::fs::{Cached, Fs, Source, Written};
 
@@ -21,17 +22,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers.
+    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers. `share`
+    /// is how much each user but the one who mounts may have open, if others are let in.
     ///
     /// # Errors
     /// If the kernel is too old, or the mount is gone already.
-    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, allow_other: bool) -> std::io::Result<Server> {
+    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, share: Option<u64>) -> std::io::Result<Server> {
         let (sender, jobs) = channel();
-        let adapter = Adapter::new(fs, sender);
+        let adapter = Adapter::new(fs, sender, Shares::new(share));
         let mut config = Config::default();
         config.n_threads = Some(threads);
         config.clone_fd = threads > 1;
-        let acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
+        let acl = if share.is_some() { SessionACL::All } else { SessionACL::Owner };
         config.acl = acl;
         let session = Session::from_fd(adapter.clone(), device, acl, config)?;
         Ok(Server { session, adapter, jobs })

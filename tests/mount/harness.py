@@ -60,7 +60,7 @@ def afbfs(*arguments, timeout=60, **options):
 def run(*command, **options):
     """Runs any other program to its end."""
     command = [os.fspath(word) for word in command]
-    return subprocess.run(command, capture_output=True, timeout=100, check=False, **options)
+    return subprocess.run(command, capture_output=True, check=False, **{"timeout": 100, **options})
 
 
 def shell(script, *arguments, **options):
@@ -123,6 +123,7 @@ class Mount:
     def __init__(self, path):
         self.path = Path(path)
         self.pid = None
+        self.how = {}
         self._watchdog = None
 
     def __fspath__(self):
@@ -175,9 +176,15 @@ class Mount:
         kill = f"sleep {WATCHDOG_SECONDS}; kill -KILL {self.pid}"
         self._watchdog = subprocess.Popen(["sh", "-c", kill], start_new_session=True)
 
+    def spare(self):
+        """Lets the daemon live as long as the test takes, which must have a time limit of its own."""
+        os.killpg(self._watchdog.pid, signal.SIGKILL)
+        self._watchdog.wait()
+        self._watchdog = None
+
     def unmount(self):
         """Unmounts as a user does, and makes sure that the daemon has ended."""
-        answer = afbfs("umount", self.path)
+        answer = afbfs("umount", self.path, **self.how)
         assert answer.returncode == 0, answer.stderr.decode()
         assert not is_mounted(self.path), "still mounted after afbfs umount"
         eventually(lambda: not daemons(self.path), "the daemon ends after umount")
@@ -197,11 +204,13 @@ class Mount:
 
 
 @contextlib.contextmanager
-def mountpoint_for(source):
+def mountpoint_for(source, owner=None):
     """A fresh, empty folder beside the source (or in the scratch folder), gone afterwards."""
     beside = Path(source).parent
     folder = Path(tempfile.mkdtemp(prefix="mnt-", dir=beside if os.access(beside, os.W_OK) else None))
     folder.chmod(0o755)
+    if owner is not None:
+        os.chown(folder, owner, -1)
     try:
         yield folder
     finally:
@@ -224,7 +233,8 @@ def cleared(mountpoint):
 @contextlib.contextmanager
 def mounted(source, *options, **how):
     """The source, mounted:  with mounted(source, "--read-only") as mnt: ..."""
-    with mountpoint_for(source) as folder, cleared(folder) as mount:
+    with mountpoint_for(source, how.get("user")) as folder, cleared(folder) as mount:
+        mount.how = how
         answer = afbfs("mount", *options, source, folder, **how)
         assert answer.returncode == 0, answer.stderr.decode()
         assert is_mounted(folder), "afbfs mount returned before there was a mount"
@@ -239,3 +249,31 @@ def as_nobody(*command):
     needs_root()
     needs_command("setpriv")
     return run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command)
+
+
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def ordinary_user():
+    """How programs are run as an ordinary user who may mount:  with ordinary_user() as user: run("id", **user)
+
+    That is whoever runs the tests; of root's, it is nobody. For root, the device is as udev makes it meanwhile: for all.
+    """
+    needs_command("fusermount3")
+    if os.geteuid() != 0:
+        yield {}
+        return
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    try:
+        found = run(binary(), "--version", **user).returncode == 0
+    except PermissionError:
+        found = False
+    if not found:
+        unavailable(f"other users cannot run {binary()}")
+    mode = os.stat("/dev/fuse").st_mode & 0o777
+    os.chmod("/dev/fuse", mode | 0o666)
+    try:
+        yield user
+    finally:
+        os.chmod("/dev/fuse", mode)
