@@ -7,7 +7,7 @@
 //! - `nodes`: which inode number is which file, counted by the kernel's references.
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
-//! - `changes`, `spool`, `stream`: what is stored of what was written; text that is being written.
+//! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
 
@@ -30,6 +30,7 @@ mod listing;
 mod lookup;
 mod nodes;
 mod open;
+mod patches;
 mod picture;
 mod preview;
 mod special;

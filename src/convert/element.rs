@@ -1,6 +1,6 @@
 //! How the number of an element is stored, and the names of that.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use super::native::{self, Native};
 use super::small::{self, Small};
@@ -29,7 +29,7 @@ pub enum Code {
 }
 
 /// The floats of at most 16 bits that can be converted.
-static SMALL: [Small; 9] = [
+pub(super) static SMALL: [Small; 9] = [
     Small::HALF,
     Small::BFLOAT16,
     Small::finite(4, 3, 7, 0x7e, Some(0x7f)),
@@ -45,17 +45,7 @@ const HALF: Code = Code::Small(0);
 const BFLOAT16: Code = Code::Small(1);
 
 /// All numbers of each small float, by their bits, once they are needed.
-static NUMBERS: [LazyLock<Box<[f32]>>; 9] = [
-    LazyLock::new(|| all_numbers(0)),
-    LazyLock::new(|| all_numbers(1)),
-    LazyLock::new(|| all_numbers(2)),
-    LazyLock::new(|| all_numbers(3)),
-    LazyLock::new(|| all_numbers(4)),
-    LazyLock::new(|| all_numbers(5)),
-    LazyLock::new(|| all_numbers(6)),
-    LazyLock::new(|| all_numbers(7)),
-    LazyLock::new(|| all_numbers(8)),
-];
+static NUMBERS: [OnceLock<Box<[f32]>>; SMALL.len()] = [const { OnceLock::new() }; SMALL.len()];
 
 fn all_numbers(which: usize) -> Box<[f32]> {
     // A float of 32 bits holds every number of a smaller one.
@@ -190,6 +180,9 @@ impl Element {
 }
 
 impl Code {
+    /// How many kinds of [`Code::Small`] there are.
+    pub const SMALL_KINDS: usize = SMALL.len();
+
     /// Bytes of a number.
     pub fn size(self) -> usize {
         match self {
@@ -312,7 +305,7 @@ fn decode_small(which: u8, bytes: &[u8], numbers: &mut [u8]) {
     if Code::Small(which) == BFLOAT16 {
         return each(bytes, numbers, |bytes| (u32::from(u16::from_le_bytes(bytes)) << 16).to_ne_bytes());
     }
-    let table = &*NUMBERS[usize::from(which)];
+    let table = NUMBERS[usize::from(which)].get_or_init(|| all_numbers(which.into()));
     if SMALL[usize::from(which)].size() == 2 {
         each(bytes, numbers, |bytes| table[usize::from(u16::from_le_bytes(bytes))].to_ne_bytes());
     } else {

@@ -5,10 +5,8 @@
 //! folder for temporary files.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
@@ -16,6 +14,7 @@ use super::body::Written;
 use super::changes::{Changes, Context};
 use super::elements::Bytes;
 use super::open::Shared;
+use super::patches::{Patches, errno_of};
 use super::picture::Reading;
 use super::stream::{Parsed, Stream};
 use crate::form::text::Bad;
@@ -27,9 +26,6 @@ type Result<T> = std::result::Result<T, Errno>;
 /// Bytes that are read at once, and elements that are patched at once.
 const CHUNK: usize = 1 << 20;
 const PATCHED: u64 = 16 << 10;
-
-/// The most places that patches may lie at.
-const MAX_PATCHES: usize = 1 << 16;
 
 /// Why a text was not stored.
 #[derive(Debug)]
@@ -61,10 +57,6 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
         Fault::Errno(errno_of(&error))
     }
-}
-
-pub(super) fn errno_of(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 impl fmt::Display for Fault {
@@ -133,7 +125,13 @@ impl Spool {
             Kind::Patches(patches) if end.is_none_or(|end| end > written.text.len()) && patches.end_at(offset) => {
                 // Longer than what was there, and written from its start on: a text of its own, with no truncation before it.
                 let mut stream = Stream::new(&written.text);
-                patches.read(offset, |text| stream.write(text))?;
+                let mut at = 0;
+                while at < offset {
+                    let mut piece = vec![0; (offset - at).min(CHUNK as u64) as usize];
+                    patches.overlay(at, &mut piece)?;
+                    stream.write(&piece)?;
+                    at += piece.len() as u64;
+                }
                 self.text = Kind::Whole(stream);
                 return self.write(offset, data, written);
             }
@@ -164,7 +162,7 @@ impl Spool {
                 apply(stream.parsed(), rest, written, &context, 0)?;
             }
             Kind::Patches(patches) => {
-                patches.commit(written, &context)?;
+                commit_patches(patches, written, &context)?;
                 *patches = Patches::default();
             }
         }
@@ -173,127 +171,44 @@ impl Spool {
     }
 }
 
-/// Patches of a text, each byte at its offset.
-#[derive(Debug, Default)]
-struct Patches {
-    /// Made with the first byte.
-    file: Option<File>,
-    /// The bytes that were written, in order, without two that touch.
-    written: Vec<Range<u64>>,
-}
-
-impl Patches {
-    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
-        };
-        file.write_all_at(data, offset).map_err(|error| errno_of(&error))?;
-        self.note(offset..offset + data.len() as u64);
-        if self.written.len() > MAX_PATCHES { Err(Errno::NOSPC) } else { Ok(()) }
+/// Stores patches of a text. They leave every cell where it is, so that the text of the elements that they touch is read anew.
+fn commit_patches(patches: &Patches, written: &Written, context: &Context<'_>) -> std::result::Result<(), Fault> {
+    let text = &written.text;
+    // The names of the columns cannot be changed.
+    let (head, mut patched) = (text.head(), text.head());
+    patches.overlay(0, &mut patched)?;
+    if patched != head {
+        return Err(Fault::Errno(Errno::INVAL));
     }
-
-    fn note(&mut self, new: Range<u64>) {
-        // Mostly it continues the last.
-        match self.written.last_mut() {
-            Some(last) if new.start >= last.start && new.start <= last.end => last.end = last.end.max(new.end),
-            Some(last) if new.start < last.start => {
-                self.written.push(new);
-                self.written.sort_unstable_by_key(|range| range.start);
-                let mut merged: Vec<Range<u64>> = Vec::with_capacity(self.written.len());
-                for range in self.written.drain(..) {
-                    match merged.last_mut() {
-                        Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                        _ => merged.push(range),
-                    }
-                }
-                self.written = merged;
-            }
-            _ => self.written.push(new),
+    let mut stretches: Vec<Range<u64>> = Vec::new();
+    for range in patches.written() {
+        let touched = text.elements(range);
+        match stretches.last_mut() {
+            Some(last) if touched.start <= last.end => last.end = last.end.max(touched.end),
+            _ => stretches.push(touched),
         }
     }
-
-    /// Whether they are all of the text before this byte, and nothing else.
-    fn end_at(&self, offset: u64) -> bool {
-        match &self.written[..] {
-            [] => offset == 0,
-            [one] => *one == (0..offset),
-            _ => false,
+    // First all of them are read, then all are stored.
+    let mut ready = Vec::new();
+    for stretch in stretches.into_iter().filter(|stretch| !stretch.is_empty()) {
+        let mut parsed = Parsed::default();
+        let mut reader = text.reader(true, stretch.end - stretch.start);
+        let mut at = stretch.start;
+        while at < stretch.end {
+            let part = at..stretch.end.min(at + PATCHED.next_multiple_of(text.together()));
+            let mut shown = Vec::new();
+            written.render(context.view, context.bytes, part.clone(), &mut shown)?;
+            patches.overlay(text.start_of(part.start), &mut shown)?;
+            let mut elements = Vec::new();
+            reader.feed(&shown, &mut elements).map_err(Fault::Text)?;
+            parsed.push(&elements)?;
+            at = part.end;
         }
+        let mut rest = Vec::new();
+        reader.finish(&mut rest).map_err(Fault::Text)?;
+        ready.push((stretch.start, parsed, rest));
     }
-
-    /// Hands over what was written before this byte, of which nothing is missing.
-    fn read(&self, end: u64, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut at = 0;
-        while at < end {
-            let mut piece = vec![0; (end - at).min(CHUNK as u64) as usize];
-            self.overlay(at, &mut piece)?;
-            each(&piece)?;
-            at += piece.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Puts what was written over the text that begins at this byte.
-    fn overlay(&self, start: u64, text: &mut [u8]) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        for range in &self.written {
-            let (low, high) = (range.start.max(start), range.end.min(start + text.len() as u64));
-            if low < high {
-                let part = &mut text[(low - start) as usize..(high - start) as usize];
-                file.read_exact_at(part, low).map_err(|error| errno_of(&error))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Patches leave every cell where it is, so that the text of the elements that they touch is read anew.
-    fn commit(&self, written: &Written, context: &Context<'_>) -> std::result::Result<(), Fault> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let text = &written.text;
-        let mut stretches: Vec<Range<u64>> = Vec::new();
-        for range in &self.written {
-            self.check_head(file, written, range)?;
-            let touched = text.elements(range);
-            match stretches.last_mut() {
-                Some(last) if touched.start <= last.end => last.end = last.end.max(touched.end),
-                _ => stretches.push(touched),
-            }
-        }
-        // First all of them are read, then all are stored.
-        let mut ready = Vec::new();
-        for stretch in stretches.into_iter().filter(|stretch| !stretch.is_empty()) {
-            let mut parsed = Parsed::default();
-            let mut reader = text.reader(true, stretch.end - stretch.start);
-            let mut at = stretch.start;
-            while at < stretch.end {
-                let part = at..stretch.end.min(at + PATCHED.next_multiple_of(text.together()));
-                let mut shown = Vec::new();
-                written.render(context.view, context.bytes, part.clone(), &mut shown)?;
-                self.overlay(text.start_of(part.start), &mut shown)?;
-                let mut elements = Vec::new();
-                reader.feed(&shown, &mut elements).map_err(Fault::Text)?;
-                parsed.push(&elements)?;
-                at = part.end;
-            }
-            let mut rest = Vec::new();
-            reader.finish(&mut rest).map_err(Fault::Text)?;
-            ready.push((stretch.start, parsed, rest));
-        }
-        ready.into_iter().try_for_each(|(first, mut parsed, rest)| apply(&mut parsed, rest, written, context, first))
-    }
-
-    /// The names of the columns cannot be changed.
-    fn check_head(&self, file: &File, written: &Written, range: &Range<u64>) -> std::result::Result<(), Fault> {
-        let head = written.text.head();
-        let (low, high) = (range.start as usize, (range.end as usize).min(head.len()));
-        if low >= high {
-            return Ok(());
-        }
-        let mut patched = vec![0; high - low];
-        file.read_exact_at(&mut patched, low as u64)?;
-        if patched == head[low..high] { Ok(()) } else { Err(Fault::Errno(Errno::INVAL)) }
-    }
+    ready.into_iter().try_for_each(|(first, mut parsed, rest)| apply(&mut parsed, rest, written, context, first))
 }
 
 /// Stores elements, from number `first` on, where they differ from what is there: those that were parsed, and `rest` behind them.

@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 
 use rustix::io::Errno;
 
-use super::spool::{Fault, errno_of};
+use super::patches::errno_of;
+use super::spool::Fault;
 use crate::form::Text;
 use crate::form::text::{Bad, Reader};
 

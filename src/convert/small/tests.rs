@@ -1,19 +1,8 @@
 //! Small floats bit by bit, IBM's and x86's by known numbers.
 
 use super::*;
+use crate::convert::element::SMALL;
 use crate::convert::tests::model;
-
-const ALL: [Small; 9] = [
-    Small::HALF,
-    Small::BFLOAT16,
-    Small::finite(4, 3, 7, 0x7e, Some(0x7f)),
-    Small::ieee(5, 2),
-    Small::unsigned_zero(4, 3, 8),
-    Small::unsigned_zero(5, 2, 16),
-    Small::ieee(3, 4),
-    Small::ieee(4, 3),
-    Small::EXPONENT,
-];
 
 fn is_same(found: f64, wanted: f64) -> bool {
     found.to_bits() == wanted.to_bits() || found.is_nan() && wanted.is_nan()
@@ -21,7 +10,7 @@ fn is_same(found: f64, wanted: f64) -> bool {
 
 #[test]
 fn every_small_float_is_decoded_and_encoded() {
-    for (which, small) in ALL.iter().enumerate() {
+    for (which, small) in SMALL.iter().enumerate() {
         for bits in 0..1_u64 << (8 * small.size()) {
             let number = small.decode(bits);
             assert!(is_same(number, model::small(which, bits)), "{which}: {bits:#x} is {number}");
@@ -35,7 +24,7 @@ fn every_small_float_is_decoded_and_encoded() {
 /// Between each two numbers, just below and just above the middle, and the middle itself.
 #[test]
 fn what_lies_between_goes_to_the_nearest() {
-    for (which, small) in ALL.iter().enumerate() {
+    for (which, small) in SMALL.iter().enumerate() {
         let encode = |number: f64| small.encode(number).unwrap_or_else(|| small.instead_of(number));
         for bits in 0..1_u64 << (8 * small.size()) {
             let (one, next) = (small.decode(bits), small.decode(bits + 1));

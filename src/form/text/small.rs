@@ -1,6 +1,6 @@
 //! The texts of floats of at most 16 bits: there are so few that all are kept.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use super::Style;
 use super::cell::unusual;
@@ -9,22 +9,15 @@ use crate::convert::{Code, Conversion, Element};
 /// Bytes of the longest text of a float of at most 16 bits.
 pub(super) const WIDTH: usize = 11;
 
+/// Kinds of such floats.
+const KINDS: usize = Code::SMALL_KINDS;
+
 /// The texts of all floats of at most 16 bits, by kind and by their bits, once they are needed.
-static SMALL: [LazyLock<Vec<Box<[u8]>>>; 9] = [
-    LazyLock::new(|| texts_of_small(0)),
-    LazyLock::new(|| texts_of_small(1)),
-    LazyLock::new(|| texts_of_small(2)),
-    LazyLock::new(|| texts_of_small(3)),
-    LazyLock::new(|| texts_of_small(4)),
-    LazyLock::new(|| texts_of_small(5)),
-    LazyLock::new(|| texts_of_small(6)),
-    LazyLock::new(|| texts_of_small(7)),
-    LazyLock::new(|| texts_of_small(8)),
-];
+static SMALL: [OnceLock<Vec<Box<[u8]>>>; KINDS] = [const { OnceLock::new() }; KINDS];
 
 /// The text of a float by its bits, as it stands between blanks.
 pub(super) fn text(which: u8, bits: u16) -> &'static [u8] {
-    &SMALL[usize::from(which)][usize::from(bits)]
+    &SMALL[usize::from(which)].get_or_init(|| texts_of_small(which))[usize::from(bits)]
 }
 
 fn texts_of_small(which: u8) -> Vec<Box<[u8]>> {

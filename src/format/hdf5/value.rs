@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::datatype::{Class, Datatype, Member};
 use super::file::{Cursor, File, text};
+use crate::convert::small::Small;
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
 use crate::format::header::float;
 
@@ -126,7 +127,7 @@ fn number(scalar: &Scalar, element: Option<&str>, bytes: &[u8]) -> Option<Value>
         bytes.fold(0_u64, |number, &byte| number << 8 | u64::from(byte))
     };
     let float_of = |bytes: &[u8]| match bytes.len() {
-        2 => Some(half(bits_of(bytes) as u16)),
+        2 => Some(Small::HALF.decode(bits_of(bytes))),
         4 => Some(f64::from(f32::from_bits(bits_of(bytes) as u32))),
         8 => Some(f64::from_bits(bits_of(bytes))),
         _ => None,
@@ -154,16 +155,4 @@ fn number(scalar: &Scalar, element: Option<&str>, bytes: &[u8]) -> Option<Value>
 /// A float32 with the digits that it has, not those of the float64 that it equals.
 fn single(value: f32) -> Value {
     if value.is_finite() { float(value.to_string().parse().unwrap_or(f64::from(value))) } else { float(value.into()) }
-}
-
-/// A float16.
-fn half(bits: u16) -> f64 {
-    let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3ff));
-    let size = match exponent {
-        0 => mantissa * 2_f64.powi(-24),
-        31 if mantissa == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        _ => (1024.0 + mantissa) * 2_f64.powi(exponent - 25),
-    };
-    if bits & 0x8000 == 0 { size } else { -size }
 }

@@ -1,32 +1,11 @@
 //! Headers made by hand, data in one file and in many, and each file that is refused.
-use std::collections::BTreeMap;
-use std::io;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::format::header::tests::{Bytes, says};
+use crate::format::raster::tests::Folder;
 use crate::source::Alone;
-
-/// Files that stand beside the header, and their lengths.
-#[derive(Default)]
-struct Folder(BTreeMap<String, u64>);
-
-impl Folder {
-    fn of(files: &[(&str, u64)]) -> Folder {
-        Folder(files.iter().map(|&(name, len)| (name.to_owned(), len)).collect())
-    }
-}
-
-impl Siblings for Folder {
-    fn sibling(&self, _name: &str, _limit: usize) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-
-    fn sibling_len(&self, name: &str) -> io::Result<Option<u64>> {
-        Ok(self.0.get(name).copied())
-    }
-}
 
 const FIELDS: [&str; 5] = ["type: short", "dimension: 3", "sizes: 3 4 6", "endian: little", "encoding: raw"];
 

@@ -8,6 +8,7 @@ use crate::format::Files;
 use crate::format::header::tests::{described, says};
 
 /// Files that stand beside the header, and their lengths.
+#[derive(Default)]
 pub(in crate::format) struct Folder(BTreeMap<String, u64>);
 
 impl Folder {

@@ -3,10 +3,7 @@
 //! It waits in a file without a name in the folder for temporary files, and so do the pixels that it turns out to have. After a
 //! truncation it is a picture of its own; without one it is patches of the one that the file shows, in place.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
@@ -14,7 +11,8 @@ use super::super::body::Body;
 use super::super::changes::Context;
 use super::super::elements::Bytes;
 use super::super::open::Shared;
-use super::pixels::{Pixels, errno_of};
+use super::super::patches::Patches;
+use super::pixels::Pixels;
 use super::{Painted, Reading};
 use crate::form::png::{Line, Refusal};
 use crate::store::lock;
@@ -23,16 +21,11 @@ type Result<T> = std::result::Result<T, Errno>;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;
-/// The most places that patches may lie at.
-const MAX_PATCHES: usize = 1 << 16;
 
 /// A picture that is not stored yet.
 #[derive(Debug, Default)]
 pub(in crate::fs) struct Draft {
-    /// What was written, each byte at its offset; made with the first byte.
-    file: Option<File>,
-    /// The bytes that were written, in order, without two that touch.
-    written: Vec<Range<u64>>,
+    patches: Patches,
     /// Whether it is a picture of its own.
     is_whole: bool,
     /// Whether something was written since it was last stored.
@@ -59,44 +52,14 @@ impl Draft {
 
     /// Takes bytes, of a picture that may be `room` bytes long.
     pub(super) fn write(&mut self, offset: u64, data: &[u8], room: u64) -> Result<usize> {
-        let end = offset.checked_add(data.len() as u64).filter(|&end| end <= room).ok_or(Errno::FBIG)?;
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
-        };
-        file.write_all_at(data, offset).map_err(|error| errno_of(&error))?;
-        self.note(offset..end);
-        if self.written.len() > MAX_PATCHES {
-            return Err(Errno::NOSPC);
-        }
+        offset.checked_add(data.len() as u64).filter(|&end| end <= room).ok_or(Errno::FBIG)?;
+        self.patches.write(offset, data)?;
         (self.is_new, self.is_stored) = (true, false);
         Ok(data.len())
     }
 
-    fn note(&mut self, new: Range<u64>) {
-        // Mostly it continues the last.
-        if let Some(last) = self.written.last_mut()
-            && (last.start..=last.end).contains(&new.start)
-        {
-            last.end = last.end.max(new.end);
-            return;
-        }
-        let at = self.written.partition_point(|range| range.end < new.start);
-        let touched = self.written[at..].iter().take_while(|range| range.start <= new.end).count();
-        let start = self.written.get(at).map_or(new.start, |first| first.start.min(new.start));
-        let ends = self.written[at..at + touched].iter().map(|range| range.end);
-        let whole = if touched > 0 { start..ends.fold(new.end, u64::max) } else { new };
-        self.written.splice(at..at + touched, [whole]);
-    }
-
     fn truncate(&mut self, size: u64) -> Result<()> {
-        if let Some(file) = &self.file {
-            file.set_len(size).map_err(|error| errno_of(&error))?;
-        }
-        self.written.retain(|range| range.start < size);
-        if let Some(last) = self.written.last_mut() {
-            last.end = last.end.min(size);
-        }
+        self.patches.truncate(size)?;
         (self.is_new, self.is_stored) = (true, false);
         Ok(())
     }
@@ -115,10 +78,9 @@ impl Draft {
         if !self.is_new {
             return Ok(());
         }
-        // What was truncated and not written again is no picture.
-        let file = self.file.as_ref().ok_or(Errno::INVAL)?;
+        // What was truncated and not written again decodes as no picture.
         let ours = (!self.is_whole).then_some(body);
-        let input = Input::new(file, &self.written, ours, bytes);
+        let input = Input::new(&self.patches, ours, bytes);
         let mut pixels = Pixels::default();
         decode(painted, input, &mut pixels).map_err(|refusal| {
             log::debug!("a picture that was written is not stored: {refusal}");
@@ -131,7 +93,7 @@ impl Draft {
         pixels.apply(&context)?;
         (self.is_new, self.is_stored) = (false, true);
         if !self.is_whole {
-            self.written.clear();
+            self.patches = Patches::default();
         }
         Ok(())
     }
@@ -163,8 +125,7 @@ pub(in crate::fs) fn truncate(shared: &Shared, size: u64) -> Result<()> {
 
 /// What is decoded: what was written, and where nothing was, what the file shows.
 struct Input<'a> {
-    file: &'a File,
-    written: &'a [Range<u64>],
+    patches: &'a Patches,
     ours: Option<&'a Body>,
     bytes: Bytes<'a>,
     reading: Reading,
@@ -174,10 +135,10 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// What was written into a file, over a body if there is one.
-    fn new(file: &'a File, written: &'a [Range<u64>], ours: Option<&'a Body>, bytes: Bytes<'a>) -> Input<'a> {
-        let end = written.last().map_or(0, |range| range.end);
+    fn new(patches: &'a Patches, ours: Option<&'a Body>, bytes: Bytes<'a>) -> Input<'a> {
+        let end = patches.end();
         let len = ours.map_or(end, |body| body.len().max(end));
-        Input { file, written, ours, bytes, reading: Reading::default(), at: 0, len }
+        Input { patches, ours, bytes, reading: Reading::default(), at: 0, len }
     }
 }
 
@@ -194,13 +155,7 @@ impl Read for Input<'_> {
             let window = window.start..window.end.min(body.len());
             body.read(self.bytes, window, &self.reading, |shown| target[..shown.len()].copy_from_slice(shown))?;
         }
-        for range in self.written {
-            let (low, high) = (range.start.max(window.start), range.end.min(window.end));
-            if low < high {
-                let place = (low - window.start) as usize..(high - window.start) as usize;
-                self.file.read_exact_at(&mut target[place], low)?;
-            }
-        }
+        self.patches.overlay(window.start, target)?;
         self.at = window.end;
         Ok(count)
     }

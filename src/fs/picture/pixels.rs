@@ -1,13 +1,13 @@
 //! The pixels of a picture that was written, until all of them are known.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
 use super::super::changes::{Changes, Context};
+use super::super::patches::errno_of;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -117,8 +117,4 @@ fn made(file: &mut Option<File>) -> Result<&mut File> {
         Some(file) => file,
         none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
     })
-}
-
-pub(super) fn errno_of(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
