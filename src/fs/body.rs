@@ -80,6 +80,7 @@ pub(super) struct Pending {
     split: BTreeMap<u64, Parts>,
     /// The text.
     pub(super) spool: Option<Spool>,
+    /// The picture.
     pub(super) draft: Option<Draft>,
 }
 

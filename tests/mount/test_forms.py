@@ -16,7 +16,7 @@ import soundfile
 import tifffile
 from PIL import Image
 
-from harness import afbfs, mounted, needs_command, refused, run, shell
+from harness import mounted, refused
 
 NUMBERS = ["u1", "i1", "<u2", ">u2", "<i2", ">i2", "<u4", ">u4", "<i4", ">i4", "<u8", ">u8", "<i8", ">i8"]
 FLOATS = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
@@ -40,7 +40,7 @@ def saved(folder, rng, dtype, shape, order="C", name=None):
     return name, array
 
 
-def pad(path):
+def content_of(path):
     """The size that stat tells is that of the content, and any part of it reads alone as it does in the whole."""
     content = path.read_bytes()
     assert path.stat().st_size == len(content)
@@ -73,7 +73,7 @@ def test_npy_is_what_numpy_saves(source, rng, order):
     np.save(source / "record.npy", record)
     with mounted(source) as mnt:
         for name, array in [*arrays, ("record", record)]:
-            assert pad(mnt / name / "data.npy") == npy_bytes(array), name
+            assert content_of(mnt / name / "data.npy") == npy_bytes(array), name
             for text in SLICES:
                 try:
                     part = array[expression(text)]
@@ -129,16 +129,16 @@ def test_pictures(source, rng, order):
     with mounted(source) as mnt:
         for name, array in grey:
             if array.dtype.kind == "u":
-                content = pad(mnt / name / "data.pgm")
+                content = content_of(mnt / name / "data.pgm")
                 most = 255 if array.dtype.itemsize == 1 else 65535
                 assert content == b"P5\n7 5\n%d\n" % most + array.astype(array.dtype.newbyteorder(">")).tobytes()
                 assert np.array_equal(np.asarray(Image.open(mnt / name / "slice" / "::2.pgm")), array[::2]), name
             else:
                 assert np.array_equal(np.asarray(Image.open(mnt / name / "data.pfm")), array), name
-                pad(mnt / name / "data.pfm")
+                content_of(mnt / name / "data.pfm")
         for form in ["ppm", "bmp", "tif"]:
             assert np.array_equal(np.asarray(Image.open(mnt / "rgb" / f"data.{form}")), colour), form
-            pad(mnt / "rgb" / f"data.{form}")
+            content_of(mnt / "rgb" / f"data.{form}")
         assert np.array_equal(np.asarray(Image.open(mnt / "gu1u" / "data.bmp")), grey[0][1])
         content = (mnt / "rgb16" / "data.ppm").read_bytes()
         assert content == b"P6\n7 5\n65535\n" + deep.astype(">u2").tobytes()
@@ -177,7 +177,7 @@ def test_tif_of_every_type(source, rng, order):
         for name, array in arrays:
             found = tifffile.imread(mnt / name / "data.tif")
             assert found.dtype == array.dtype.newbyteorder("=") and np.array_equal(found, array), name
-            pad(mnt / name / "data.tif")
+            content_of(mnt / name / "data.tif")
             assert np.array_equal(tifffile.imread(mnt / name / "row" / "1.tif"), array[1]), name
             assert np.array_equal(tifffile.imread(mnt / name / "slice" / "...,1.tif"), array[..., 1]), name
         assert np.array_equal(tifffile.imread(mnt / "rgba" / "data.tif"), colours)
@@ -203,7 +203,7 @@ def test_sound(source, rng):
         for name, array in arrays:
             for form in ["wav", "au"]:
                 path = mnt / name / f"data.{form}"
-                pad(path)
+                content_of(path)
                 with soundfile.SoundFile(path) as file:
                     assert file.samplerate == 48000
                     kind = {1: "int16", 2: "int16", 4: "int32", 8: "float64"}[array.dtype.itemsize]
@@ -248,7 +248,7 @@ def test_science(source, rng, order):
                 assert found.dtype.newbyteorder("=") == native.dtype, name
                 found, header = nrrd.read(str(mnt / name / "data.nrrd"))
                 assert np.array_equal(found, native) and found.dtype == array.dtype, name
-                pad(mnt / name / "data.nrrd"), pad(mnt / name / "data.fits")
+                content_of(mnt / name / "data.nrrd"), content_of(mnt / name / "data.fits")
                 assert '"fits"' in forms
             else:
                 assert not (mnt / name / "data.fits").exists() and '"fits"' not in forms
@@ -258,13 +258,13 @@ def test_science(source, rng, order):
             found = np.asanyarray(image.dataobj)
             assert np.array_equal(found, native) and found.dtype.newbyteorder("=") == native.dtype, name
             del image, found
-            pad(mnt / name / "data.nii")
+            content_of(mnt / name / "data.nii")
             if array.dtype.str[1:] in ("f8", "f4", "i4", "i2", "u2", "u1"):
                 found = scipy.io.loadmat(mnt / name / "row" / "1.mat")["data"]
                 assert np.array_equal(found, native[1]) and found.dtype.newbyteorder("=") == native.dtype, name
                 found = scipy.io.loadmat(mnt / name / "slice" / "1,2.mat")["data"]
                 assert np.array_equal(found, native[1, 2][None]), name
-                pad(mnt / name / "row" / "1.mat")
+                content_of(mnt / name / "row" / "1.mat")
         long = np.arange(40000, dtype=">i2").reshape(40000, 1)
         np.save(source / "long.npy", long)
     with mounted(source) as mnt:

@@ -1,8 +1,6 @@
 """Slices as text: read and written by programs that know numbers only as digits."""
 
 import csv
-import csv
-import io
 import json
 import os
 import subprocess
@@ -12,7 +10,7 @@ import numpy as np
 import pandas
 import pytest
 
-from harness import Mount, mounted, needs_command, refused, run, shell
+from harness import mounted, refused, shell
 
 INTEGERS = ["u1", "i1", "<u2", ">i2", "<u4", ">i4", "<u8", ">i8"]
 FLOATS = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
