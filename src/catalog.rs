@@ -39,9 +39,11 @@ mod names;
 mod pieces;
 mod reader;
 mod resolve;
+mod stack;
 
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
+pub use stack::Survey;
 
 use cache::Recent;
 use describe::{REMEMBERED, Slot};

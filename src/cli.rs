@@ -18,6 +18,7 @@ mod logging;
 mod ls;
 mod mount;
 mod privileges;
+mod stack;
 mod umount;
 mod unmounter;
 mod unpack;
@@ -42,6 +43,8 @@ enum Command {
     Cat(cat::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
+    /// Write a sidecar that makes one array of many files, or check one
+    Stack(stack::Args),
     /// Print the path of a NumPy expression
     #[command(after_help = "Example:\n  afbfs path 'a[42, ::2]'      prints a/slice/42,::2")]
     Path {
@@ -109,6 +112,7 @@ pub fn run() -> ExitCode {
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Unpack(args) => unpack::run(&args),
+        Command::Stack(args) => stack::run(&args),
         Command::Path { expression } => path(&expression),
     };
     match outcome {

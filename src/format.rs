@@ -51,6 +51,7 @@ pub mod sac;
 pub mod safetensors;
 pub mod segy;
 mod sound;
+pub mod stack;
 pub mod su;
 pub mod tiff;
 pub mod torch;
@@ -67,6 +68,8 @@ pub enum Content {
     One(Array),
     /// The file is a container of arrays, which becomes a folder of them.
     Many(Container),
+    /// The file says how an array is made of others; the catalog finds them.
+    Stack(Box<stack::Plan>),
 }
 
 impl Content {
@@ -74,7 +77,7 @@ impl Content {
     pub fn into_array(self) -> Option<Array> {
         match self {
             Content::One(array) => Some(array),
-            Content::Many(_) => None,
+            Content::Many(_) | Content::Stack(_) => None,
         }
     }
 }
@@ -289,6 +292,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &vecs::Vecs,
     &vtk::Vtk,
     &wav::Wav,
+    &stack::Stack,
     &zarr::Zarr,
     &raw::Raw,
 ];

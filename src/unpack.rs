@@ -40,7 +40,7 @@ mod stream;
 mod target;
 mod zarr;
 
-use output::Pending;
+pub(crate) use output::Pending;
 
 /// The largest chunk that is decoded, in bytes. Blosc and LZ4 have smaller limits themselves, HDF5 has this one.
 pub const MAX_CHUNK: u64 = 1 << 32;

@@ -18,10 +18,11 @@ use super::contents::Members;
 use super::formats::format_of_content;
 use super::pieces::ArrayFiles;
 use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
+use super::stack::{self, Watched};
 use super::{Catalog, Origin, Stamp, is_regular};
 use crate::format::{self, Array, Content, Member, Refusal, raw, zarr};
 use crate::name;
-use crate::store::{File, FileId, Files, lock};
+use crate::store::{File, FileId, Files, Pieces, lock};
 
 /// So many descriptions and open files are remembered. Handles keep what they use beyond that.
 pub(super) const REMEMBERED: usize = 256;
@@ -47,7 +48,7 @@ pub struct Description {
     /// Whether handles lock the file, as the programs of its format do.
     pub locked: bool,
     /// The files of an array in many.
-    pieces: Option<Arc<ArrayFiles>>,
+    pieces: Option<Arc<dyn Pieces>>,
     fingerprint: Arc<Fingerprint>,
 }
 
@@ -125,6 +126,17 @@ struct Fingerprint {
     hash: u64,
     /// Names and hashes of the siblings that were asked for; of one that did not exist, nothing.
     siblings: Vec<(PathBuf, Option<u64>)>,
+    /// What a stack is made of, as far as it was looked at.
+    watched: Option<Watched>,
+}
+
+/// What is read of an array file.
+struct Parsed {
+    content: Content,
+    locked: bool,
+    /// The files of a stack.
+    members: Option<Arc<dyn Pieces>>,
+    fingerprint: Fingerprint,
 }
 
 /// What is remembered of a file.
@@ -137,8 +149,8 @@ pub(super) struct Slot {
 /// What a file holds, and the file, or the reason why it cannot be served.
 type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
 
-/// The file's stamp, and its sidecar's.
-type Stamps = (Stamp, Option<Stamp>);
+/// The file's stamp, its sidecar's, and those of what a stack is made of.
+type Stamps = (Stamp, Option<Stamp>, Vec<Option<Stamp>>);
 
 impl Held {
     /// The array of an origin, if there is one: of a file that is no array, none.
@@ -188,17 +200,26 @@ impl Catalog {
                     return Err(error.into());
                 }
             };
-            let (stamp, stamps) = (Stamp::from(&stat), (Stamp::from(&stat), self.sidecar_stamp(origin)));
+            let stamp = Stamp::from(&stat);
+            let known = lock(&self.cache).get(origin).and_then(|slot| slot.known.clone().ok());
+            let watched = |contents: &Contents| self.watched_stamps(&contents.fingerprint);
+            let before = known.as_ref().map(|(contents, _)| watched(contents)).unwrap_or_default();
+            let stamps = (stamp, self.sidecar_stamp(origin), before);
             let found = |(contents, file)| Found { contents, file, stat };
             if let Some(slot) = lock(&self.cache).get(origin)
                 && slot.stamps == stamps
             {
                 return slot.known.clone().map(found).map_err(Problem::Refused);
             }
+            let mut stamps = stamps;
             let known = match self.read_contents(origin, stamp) {
                 Ok((_, file)) if file.id() != stamp.id => continue,
-                Ok(known) => Ok(known),
-                Err(Problem::Refused(reason)) => Err(reason),
+                Ok(known) => {
+                    stamps.2 = watched(&known.0);
+                    Ok(known)
+                }
+                // Its members may come, or change, and the sidecar does not.
+                Err(Problem::Refused(reason)) if !stack::is_stack(origin) => Err(reason),
                 Err(problem) => return Err(problem),
             };
             let forgotten = lock(&self.cache).put(origin.clone(), Slot { stamps, known: known.clone() });
@@ -236,7 +257,7 @@ impl Catalog {
             Errno::INVAL => Problem::Refused("is neither a regular file nor a block device".into()),
             error => Problem::Errno(error),
         })?;
-        let (content, locked, fingerprint) = self.parse(origin, &file)?;
+        let Parsed { content, locked, members, fingerprint } = self.parse(origin, &file)?;
         let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
         let path: Arc<Path> = self.root.path.join(self.path_of(origin)).into();
         let describe = |origin: Origin, mut array: Array, container: &Arc<Map<String, Value>>| {
@@ -245,11 +266,13 @@ impl Catalog {
             }
             let (fingerprint, container) = (fingerprint.clone(), container.clone());
             let writable = writable && array.read_only.is_none();
-            let pieces = match (&array.files, &origin) {
-                (format::Files::Beside(names), Origin::File(path)) => {
+            let pieces = match (&array.files, &origin, &members) {
+                (_, _, Some(members)) => Some(members.clone()),
+                (format::Files::Beside(names), Origin::File(path), None) => {
                     let (root, store, opened) = (self.root.clone(), self.store.clone(), self.opened.clone());
                     let (names, fill) = (names.clone(), array.fill.clone());
-                    Some(Arc::new(ArrayFiles::new(root, store, opened, path, names, fill)))
+                    let files: Arc<dyn Pieces> = Arc::new(ArrayFiles::new(root, store, opened, path, names, fill));
+                    Some(files)
                 }
                 _ => None,
             };
@@ -283,13 +306,13 @@ impl Catalog {
                 members.dedup_by(|a, b| a.0 == b.0);
                 Held::Many(members)
             }
-            (Content::Many(_), _) => return Err(Problem::Refused("holds several arrays".into())),
+            (Content::Many(_) | Content::Stack(_), _) => return Err(Problem::Refused("holds several arrays".into())),
         };
         Ok((Arc::new(Contents { writable, fingerprint, held }), file))
     }
 
     /// Reads the header of a file. What the disk does not give is no property of the file, which may be read again.
-    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, bool, Fingerprint), Problem> {
+    fn parse(&self, origin: &Origin, file: &File) -> Result<Parsed, Problem> {
         self.headers_read.fetch_add(1, Ordering::Relaxed);
         let _whole = file.whole_sums();
         let (len, failed) = (file.len()?, Cell::new(None));
@@ -300,11 +323,12 @@ impl Catalog {
                 let spec = self.options.arrays.get(*number).ok_or(Errno::NOENT)?;
                 let hash = reader.hasher.into_inner().finish();
                 let array = spec.array(len).map_err(refused)?;
-                Ok((Content::One(array), false, Fingerprint { hash, ..Fingerprint::default() }))
+                let fingerprint = Fingerprint { hash, ..Fingerprint::default() };
+                Ok(Parsed { content: Content::One(array), locked: false, members: None, fingerprint })
             }
             Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default(), failed: &failed };
+                let siblings = SiblingRecorder { root: &self.root, folder, read: RefCell::default(), failed: &failed };
                 let shown = shown_file_name(path);
                 let name = path.file_name().unwrap_or_default();
                 // What the content says comes before what the name says.
@@ -317,20 +341,27 @@ impl Catalog {
                 if let Some(error) = failed.get() {
                     return Err(error.into());
                 }
-                let content = parsed.map_err(refused)?;
+                let (content, members, watched) = match parsed.map_err(refused)? {
+                    Content::Stack(plan) => {
+                        let (array, members, watched) = stack::join(&self.root, &self.store, path, *plan)?;
+                        (Content::One(array), Some(members), Some(watched))
+                    }
+                    content => (content, None, None),
+                };
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
                     siblings: siblings.read.into_inner(),
+                    watched,
                 };
-                Ok((content, format.is_locked(), fingerprint))
+                Ok(Parsed { content, locked: format.is_locked(), members, fingerprint })
             }
         }
     }
 
     /// Whether what the description was made from is still there, byte for byte.
     fn matches(&self, fingerprint: &Fingerprint, file: &File) -> bool {
-        let Fingerprint { parts, hash, siblings } = fingerprint;
+        let Fingerprint { parts, hash, siblings, watched } = fingerprint;
         let mut hasher = DefaultHasher::new();
         // Most headers are short, and are compared without allocating.
         let (mut short, mut long) = ([0; 1024], Vec::new());
@@ -354,6 +385,7 @@ impl Catalog {
             && siblings.iter().all(|(path, hash)| {
                 matches!(self.read_small(path, raw::MAX_SIDECAR), Ok(content) if content.as_deref().map(hash_of) == *hash)
             })
+            && watched.as_ref().is_none_or(|watched| watched.holds(&self.root, &self.store))
     }
 
     /// Checks before a write that the open file is still laid out as it was described: the same, or grown at its end.
@@ -363,22 +395,22 @@ impl Catalog {
     pub fn revalidate(&self, description: &Description, file: &File, validity: &Validity) -> Result<(), Errno> {
         let stamp = Stamp::from(&rustix::fs::fstat(file.fd())?);
         let sibling = description.fingerprint.siblings.first().and_then(|(path, _)| self.stamp_below(path));
-        let now = (stamp, sibling);
-        if *lock(&validity.0) == Some(now) {
+        let now = (stamp, sibling, self.watched_stamps(&description.fingerprint));
+        if lock(&validity.0).as_ref() == Some(&now) {
             return Ok(());
         }
         if !self.matches(&description.fingerprint, file) {
-            let (content, ..) = self.parse(&description.origin, file).map_err(|problem| match problem {
+            let parsed = self.parse(&description.origin, file).map_err(|problem| match problem {
                 Problem::Errno(error) => error,
                 Problem::Refused(_) => Errno::STALE,
             })?;
-            let array = match (content, &description.origin) {
+            let array = match (parsed.content, &description.origin) {
                 (Content::One(array), _) => Some(array),
                 (Content::Many(container), Origin::Member(_, path)) => {
                     let member = container.members.into_iter().find(|member| member.path == *path);
                     member.and_then(|member| member.found.ok())
                 }
-                (Content::Many(_), _) => None,
+                (Content::Many(_) | Content::Stack(_), _) => None,
             };
             if !array.is_some_and(|array| continues(&description.array, &array)) {
                 return Err(Errno::STALE);
@@ -429,6 +461,11 @@ impl Catalog {
         let mut sidecar = path.clone().into_os_string();
         sidecar.push(raw::SIDECAR);
         self.stamp_below(Path::new(&sidecar))
+    }
+
+    fn watched_stamps(&self, fingerprint: &Fingerprint) -> Vec<Option<Stamp>> {
+        let places = fingerprint.watched.iter().flat_map(|watched| &watched.places);
+        places.map(|place| self.stamp_below(place)).collect()
     }
 
     fn stamp_below(&self, path: &Path) -> Option<Stamp> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::cache::Recent;
@@ -103,28 +103,9 @@ impl ArrayFiles {
             return Err(Errno::IO);
         }
         if self.root.shared {
-            self.check_rights(path, &stat)?;
+            self.root.check_rights(&self.described, path, &stat)?;
         }
         self.store.file(opened).map(Some)
-    }
-
-    /// Sees to it that whoever may use the described file may use a file of the array as well, and enter the folders in
-    /// between: it is the rights to the described file that the kernel checks.
-    fn check_rights(&self, path: &Path, stat: &Stat) -> Result<()> {
-        let (_, described) = self.root.open_with_stat(&self.described, OFlags::PATH)?;
-        let owner = |stat: &Stat| (stat.st_uid, stat.st_gid);
-        let covers = |stat: &Stat, wanted: u32| owner(stat) == owner(&described) && wanted & !stat.st_mode == 0;
-        if !covers(stat, described.st_mode & 0o666) {
-            return Err(Errno::ACCESS);
-        }
-        for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.folder) {
-            let (_, stat) = self.root.open_with_stat(folder, OFlags::PATH)?;
-            // One that was made here belongs to whoever mounted.
-            if stat.st_mode & 0o111 != 0o111 && !covers(&stat, (described.st_mode & 0o444) >> 2) {
-                return Err(Errno::ACCESS);
-            }
-        }
-        Ok(())
     }
 
     fn hold(&self, piece: u64, file: &Arc<File>) {

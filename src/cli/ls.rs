@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Failure, SourceArgs, print};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Problem};
 use crate::dtype::DType;
 use crate::fs::walk_arrays;
 use crate::store::{Limits, Store};
@@ -48,6 +48,14 @@ fn entries_of(path: &Path, source_args: &SourceArgs) -> Result<Vec<Value>, Failu
     let catalog = Catalog::open(path, source_args.catalog_options(false), Store::new(Limits::default()))?;
     let mut entries = Vec::new();
     walk_arrays(&catalog, false, &mut |entry| entries.push(entry));
+    catalog.walk(&mut |shown, origin| {
+        // Of a stack that is not served its row says why.
+        if let Err(Problem::Refused(why)) = catalog.survey_of(&origin)
+            && catalog.describe(&origin).is_ok()
+        {
+            eprintln!("afbfs: {shown}: {why}");
+        }
+    });
     Ok(entries)
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::crew::{FEW, gather_rest};
 use super::fetch::Watch;
 use super::files::{Files, Used};
 use super::stream::{AHEAD, Stream};
@@ -69,9 +70,34 @@ pub fn read<R>(
 /// EIO for bytes past the end of a file, or that cannot be read.
 pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
     let mut used = Used::of(files);
-    let mut watch = Watch::new(files, view, &window);
+    let done = gather_part(view, fill, window.clone(), buffer, &mut used, FEW)?;
+    if done < buffer.len() && used.met() >= FEW {
+        drop(used);
+        let rest = window.start + done as u64..window.end;
+        gather_rest(files, fill, view, rest, &mut buffer[done..], done)?;
+    }
+    if let Some(file) = files.one() {
+        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
+        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Copies the front of a window, up to the run before which so many files were met, and gives the number of bytes.
+pub(super) fn gather_part(
+    view: &View,
+    fill: &[u8],
+    window: Range<u64>,
+    buffer: &mut [u8],
+    used: &mut Used<'_>,
+    most: usize,
+) -> Result<usize> {
+    let mut watch = Watch::new(used.files(), view, &window);
     let mut done = 0;
     for run in view.runs(window) {
+        if used.met() >= most {
+            break;
+        }
         let target = &mut buffer[done..done + run.bytes() as usize];
         done += target.len();
         let there = match run.piece {
@@ -89,11 +115,7 @@ pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffe
             file.gather_run(part, len, now)
         })?;
     }
-    if let Some(file) = files.one() {
-        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
-        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
-    }
-    Ok(())
+    Ok(done)
 }
 
 /// Copies `data` into a view from byte `at` on, and returns how many bytes were written: all, or those before the

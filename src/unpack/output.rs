@@ -15,7 +15,7 @@ const TRIES: u32 = 100;
 
 /// What is being made.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     out: PathBuf,
     temporary: PathBuf,
     is_folder: bool,
@@ -24,7 +24,7 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Begins a file.
-    pub(super) fn file(out: &Path, force: bool) -> Result<(Pending, File), Fault> {
+    pub(crate) fn file(out: &Path, force: bool) -> Result<(Pending, File), Fault> {
         match fs::symlink_metadata(out) {
             Ok(found) if found.is_dir() => return Err(Fault::of(out, "is a folder, and a file is to be written")),
             Ok(_) if !force => return Err(exists(out)),
@@ -71,7 +71,7 @@ impl Pending {
     }
 
     /// Gives it its name. What was written has been synced.
-    pub(super) fn finish(self) -> Result<(), Fault> {
+    pub(crate) fn finish(self) -> Result<(), Fault> {
         let fault = |error: io::Error| Fault::of(&self.out, error);
         if self.is_folder {
             sync_folders(&self.temporary).map_err(fault)?;
