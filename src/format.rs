@@ -68,8 +68,6 @@ pub enum Content {
     One(Array),
     /// The file is a container of arrays, which becomes a folder of them.
     Many(Container),
-    /// The file says how an array is made of others; the catalog finds them.
-    Stack(Box<stack::Plan>),
 }
 
 impl Content {
@@ -77,7 +75,7 @@ impl Content {
     pub fn into_array(self) -> Option<Array> {
         match self {
             Content::One(array) => Some(array),
-            Content::Many(_) | Content::Stack(_) => None,
+            Content::Many(_) => None,
         }
     }
 }
@@ -242,6 +240,15 @@ pub trait Format: Sync {
     /// Whether programs of this format lock its files with `flock(2)`, so that we are to do the same.
     fn is_locked(&self) -> bool {
         false
+    }
+
+    /// How the array of a file is made of those in others, if it is: whoever can open those makes it.
+    ///
+    /// # Errors
+    /// Why it cannot be served.
+    fn plan(&self, file: &dyn ReadAt) -> Result<Option<stack::Plan>, Refusal> {
+        let _ = file;
+        Ok(None)
     }
 
     /// What the file holds. `file_name` is the last component of its path.

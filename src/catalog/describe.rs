@@ -306,7 +306,7 @@ impl Catalog {
                 members.dedup_by(|a, b| a.0 == b.0);
                 Held::Many(members)
             }
-            (Content::Many(_) | Content::Stack(_), _) => return Err(Problem::Refused("holds several arrays".into())),
+            (Content::Many(_), _) => return Err(Problem::Refused("holds several arrays".into())),
         };
         Ok((Arc::new(Contents { writable, fingerprint, held }), file))
     }
@@ -337,17 +337,18 @@ impl Catalog {
                     None => self.format_of_name(folder, name)?,
                 };
                 let format = format.unwrap_or(&raw::Raw);
-                let parsed = format.parse(&shown, &reader, &siblings);
+                let parsed = match format.plan(&reader) {
+                    Ok(Some(plan)) => stack::join(&self.root, &self.store, path, plan)
+                        .map(|(array, members, watched)| (Content::One(array), Some(members), Some(watched))),
+                    Ok(None) => {
+                        format.parse(&shown, &reader, &siblings).map_err(refused).map(|content| (content, None, None))
+                    }
+                    Err(refusal) => Err(refused(refusal)),
+                };
                 if let Some(error) = failed.get() {
                     return Err(error.into());
                 }
-                let (content, members, watched) = match parsed.map_err(refused)? {
-                    Content::Stack(plan) => {
-                        let (array, members, watched) = stack::join(&self.root, &self.store, path, *plan)?;
-                        (Content::One(array), Some(members), Some(watched))
-                    }
-                    content => (content, None, None),
-                };
+                let (content, members, watched) = parsed?;
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
@@ -410,7 +411,7 @@ impl Catalog {
                     let member = container.members.into_iter().find(|member| member.path == *path);
                     member.and_then(|member| member.found.ok())
                 }
-                (Content::Many(_) | Content::Stack(_), _) => None,
+                (Content::Many(_), _) => None,
             };
             if !array.is_some_and(|array| continues(&description.array, &array)) {
                 return Err(Errno::STALE);

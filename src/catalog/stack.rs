@@ -107,14 +107,14 @@ impl From<Refusal> for Problem {
 /// yet.
 fn prepare(site: &Site, plan: &Plan, learn: bool) -> Result<(Whole, Vec<PathBuf>), Problem> {
     let mut places = Vec::new();
-    let names = Arc::new(match &plan.members {
-        Members::Listed(names) => Named::Listed(names.clone()),
-        Members::Pattern(pattern) => Named::Pattern(pattern.clone()),
+    let names = match &plan.members {
         Members::Glob(glob) => {
             places.push(site.folder.join(&glob.folder));
-            glob.named(site.matching(glob)?)?
+            Some(glob.named(site.matching(glob)?)?)
         }
-    });
+        members => members.named(),
+    };
+    let names = Arc::new(names.ok_or_else(|| Refusal("it names no files".into()))?);
     if let Some(member) = plan.member() {
         return Ok((plan.whole(member, names)?, places));
     }
@@ -322,10 +322,7 @@ impl Parts for MemberFiles {
         let state = self.state(number, FRESH);
         let layout = match &*state {
             State::There { layout, .. } => layout.clone(),
-            // Invariant of the whole: there is a layout for every member.
-            State::Missing | State::Failed(_) => {
-                Arc::new(self.whole.packed(number).unwrap_or_else(|| nothing(&self.whole)))
-            }
+            State::Missing | State::Failed(_) => Arc::new(self.whole.packed(number)),
         };
         Part { piece: number | state.digest() << INDEX_BITS, layout }
     }
@@ -333,11 +330,6 @@ impl Parts for MemberFiles {
     fn digest(&self) -> u64 {
         self.whole.digest()
     }
-}
-
-fn nothing(whole: &Whole) -> Layout {
-    let ndim = whole.shape().len();
-    Layout { offset: 0, shape: vec![0; ndim], strides: vec![0; ndim], itemsize: whole.itemsize() }
 }
 
 impl Pieces for MemberFiles {

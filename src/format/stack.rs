@@ -44,7 +44,7 @@ use crate::dtype::literal::excerpt;
 use crate::dtype::{DType, Field, Kind, Record, Scalar};
 use crate::format::raw::Spec;
 use crate::format::{Array, Content, Files, Format, Names, Refusal, zarr};
-use crate::grid::Seams;
+use crate::grid::{Grid, Part, Parts, Seams};
 use crate::layout::{Layout, MAX_NDIM, Order, Selection};
 use crate::name;
 use crate::source::{ReadAt, Siblings};
@@ -53,8 +53,10 @@ mod keys;
 mod names;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use names::{Glob, Members, Named, Pattern};
+pub use whole::shape_text;
 
 /// What the names of sidecars end in.
 pub const SIDECAR: &str = ".afb.toml";
@@ -85,7 +87,7 @@ impl Format for Stack {
         false
     }
 
-    fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
+    fn plan(&self, file: &dyn ReadAt) -> Result<Option<Plan>, Refusal> {
         let len = file.len();
         if len > MAX_SIDECAR {
             return Err(Refusal(format!(
@@ -94,7 +96,31 @@ impl Format for Stack {
         }
         let mut bytes = vec![0; len as usize];
         let count = file.read_at(&mut bytes, 0)?;
-        Plan::from_toml(&bytes[..count]).map(|plan| Content::Stack(Box::new(plan)))
+        Plan::from_toml(&bytes[..count]).map(Some)
+    }
+
+    /// The array as far as the sidecar alone tells it: its members taken to be packed.
+    fn parse(&self, _file_name: &str, file: &dyn ReadAt, _siblings: &dyn Siblings) -> Result<Content, Refusal> {
+        let unknown = || Refusal("what its members are, or which, only they can tell".into());
+        let plan = self.plan(file)?.ok_or_else(unknown)?;
+        let whole =
+            plan.whole(plan.member().ok_or_else(unknown)?, Arc::new(plan.members.named().ok_or_else(unknown)?))?;
+        let (shape, itemsize, (axis, seams)) = (whole.shape().to_vec(), whole.itemsize(), whole.seams());
+        let grid = Grid::joined(&shape, itemsize, axis, seams.clone(), Arc::new(Packed(whole.clone())));
+        plan.array(&whole, grid.map_err(|error| Refusal(error.to_string()))?).map(Content::One)
+    }
+}
+
+/// Members that are packed, each in a file of its own.
+struct Packed(Whole);
+
+impl Parts for Packed {
+    fn part(&self, number: u64) -> Part {
+        Part { piece: number, layout: Arc::new(self.0.packed(number)) }
+    }
+
+    fn digest(&self) -> u64 {
+        self.0.digest()
     }
 }
 
@@ -310,7 +336,7 @@ impl Plan {
     ///
     /// # Errors
     /// If names of fields or the fill value do not fit the type.
-    pub fn array(&self, whole: &Whole, grid: crate::grid::Grid) -> Result<Array, Refusal> {
+    pub fn array(&self, whole: &Whole, grid: Grid) -> Result<Array, Refusal> {
         let Member { dtype, element, dims, .. } = &whole.member;
         let renamed = self.renamed(dtype)?;
         let mut shown: Vec<String> = Vec::new();
@@ -387,112 +413,5 @@ impl Plan {
             _ => zarr::element_bytes(&value, dtype).ok_or_else(|| unfit(""))?,
         };
         Ok(if bytes.iter().all(|&byte| byte == 0) { Vec::new() } else { bytes })
-    }
-}
-
-impl Member {
-    /// What an array is.
-    pub fn of(array: &Array) -> Member {
-        let Array { dtype, element, dims, grid, .. } = array;
-        Member { dtype: dtype.clone(), element: *element, shape: grid.shape().to_vec(), dims: dims.clone() }
-    }
-}
-
-impl Whole {
-    /// Number of members.
-    pub fn count(&self) -> u64 {
-        self.names.count()
-    }
-
-    /// The names of the members.
-    pub fn names(&self) -> &Arc<Named> {
-        &self.names
-    }
-
-    /// Length of each axis of the whole.
-    pub fn shape(&self) -> &[u64] {
-        &self.shape
-    }
-
-    /// Bytes of an element.
-    pub fn itemsize(&self) -> u64 {
-        self.member.dtype.itemsize()
-    }
-
-    /// The axis along which members are joined, and how.
-    pub fn seams(&self) -> (usize, &Seams) {
-        (self.axis, &self.seams)
-    }
-
-    /// The axis of a member, in its file, along which they are joined, unless that is a new one.
-    pub fn own_axis(&self) -> Option<usize> {
-        self.own_axis
-    }
-
-    /// Equal for two whose members are the same, and taken alike.
-    pub fn digest(&self) -> u64 {
-        self.digest
-    }
-
-    /// The shape that a member must have in its file.
-    pub fn shape_of(&self, number: u64) -> Vec<u64> {
-        let mut shape = self.member.shape.clone();
-        if let Some(own) = self.own_axis {
-            shape[own] = self.length_of(number);
-        }
-        shape
-    }
-
-    fn length_of(&self, number: u64) -> u64 {
-        let Some(own) = self.own_axis else { return 0 };
-        let at = self.lengths.partition_point(|&(first, _)| first <= number);
-        at.checked_sub(1).map_or(self.member.shape[own], |at| self.lengths[at].1)
-    }
-
-    /// The layout of what stands for a member that cannot be had.
-    pub fn packed(&self, number: u64) -> Option<Layout> {
-        let view = self.views.get(&self.length_of(number))?;
-        Layout::packed(0, view.shape(), view.itemsize(), Order::C).ok()
-    }
-
-    /// Where that lies which is taken of a member.
-    ///
-    /// # Errors
-    /// What is odd about the member; a clause that follows its name.
-    pub fn place(&self, number: u64, array: &Array) -> Result<Layout, String> {
-        self.check(&self.shape_of(number), array)?;
-        let single = array.grid.single().filter(|_| matches!(array.files, Files::Itself));
-        let single = single.ok_or("lies in several pieces, or in another file; a member is one piece in one file")?;
-        let view = self.views.get(&self.length_of(number)).ok_or("has no length")?;
-        Ok(view.place(single))
-    }
-
-    /// Compares a member with what is expected, its shape with this one.
-    ///
-    /// # Errors
-    /// What is odd about it.
-    pub fn check(&self, shape: &[u64], array: &Array) -> Result<(), String> {
-        let Member { dtype, element, .. } = &self.member;
-        let is = |dtype: &DType, element: Option<&str>| match element {
-            Some(element) => element.to_owned(),
-            None => excerpt(&dtype.to_string()),
-        };
-        if (&array.dtype, array.element) != (dtype, *element) {
-            let (found, expected) = (is(&array.dtype, array.element), is(dtype, *element));
-            return Err(format!("has elements of type {found}, and {expected} was expected"));
-        }
-        if array.grid.shape() != shape {
-            let (found, expected) = (shape_text(array.grid.shape()), shape_text(shape));
-            return Err(format!("has the shape {found}, and {expected} was expected"));
-        }
-        Ok(())
-    }
-}
-
-/// A shape as NumPy writes it.
-pub fn shape_text(shape: &[u64]) -> String {
-    match shape {
-        [one] => format!("({one},)"),
-        _ => format!("({})", shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
     }
 }

@@ -149,6 +149,9 @@ impl Site {
             Some(format) => format,
             None => by_name().unwrap_or(&raw::Raw as &dyn Format),
         };
+        if format.plan(&reader)?.is_some() {
+            return Err(Refusal("it is itself a stack, and a member is one piece in one file".into()).into());
+        }
         let parsed = format.parse(&shown, &reader, &siblings);
         match failed.get() {
             Some(error) => Err(error.into()),
@@ -171,6 +174,5 @@ fn pick(content: Content, inside: &[String]) -> Result<Array, String> {
             let found = member.ok_or("is not there: its file holds no such array")?.found;
             found.map_err(|Refusal(why)| format!("cannot be served: {why}"))
         }
-        Content::Stack(_) => Err("is itself a stack; a member is one piece in one file".into()),
     }
 }

@@ -48,6 +48,15 @@ pub enum Named {
 }
 
 impl Members {
+    /// The names, where the sidecar alone says them.
+    pub fn named(&self) -> Option<Named> {
+        match self {
+            Members::Listed(names) => Some(Named::Listed(names.clone())),
+            Members::Pattern(pattern) => Some(Named::Pattern(pattern.clone())),
+            Members::Glob(_) => None,
+        }
+    }
+
     /// What a text says: ranges, a pattern of the shell, or one file.
     pub(super) fn of_text(text: &str) -> Result<Members, Refusal> {
         if text.contains('{') {

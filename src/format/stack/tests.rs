@@ -11,11 +11,7 @@ fn plan(text: &str) -> Plan {
 
 /// The names of the members that a plan lists.
 fn names(plan: &Plan) -> Vec<String> {
-    let named = match &plan.members {
-        Members::Listed(names) => Named::Listed(names.clone()),
-        Members::Pattern(pattern) => Named::Pattern(pattern.clone()),
-        Members::Glob(_) => panic!("names that only the folder tells"),
-    };
+    let named = plan.members.named().expect("names that the sidecar says");
     (0..named.count()).map(|number| named.member(number)).collect()
 }
 
@@ -177,8 +173,8 @@ fn what_stands_for_missing_members() {
     assert_eq!(fill(">f8", "").unwrap(), f64::NAN.to_be_bytes());
     assert_eq!(fill("c8", "").unwrap(), [f32::NAN.to_le_bytes(), f32::NAN.to_le_bytes()].concat());
     assert_eq!(fill("<M8[s]", "").unwrap(), i64::MIN.to_le_bytes());
-    assert_eq!(fill("i4", "").unwrap(), []);
-    assert_eq!(fill("f4", "fill = 0").unwrap(), []);
+    assert!(fill("i4", "").unwrap().is_empty());
+    assert!(fill("f4", "fill = 0").unwrap().is_empty());
     assert_eq!(fill("f4", "fill = inf").unwrap(), f32::INFINITY.to_le_bytes());
     assert_eq!(fill(">i2", "fill = -2").unwrap(), (-2_i16).to_be_bytes());
     assert_eq!(fill("S3", "fill = 'ab'").unwrap(), *b"ab\0");
