@@ -77,7 +77,8 @@ def test_members_along_a_new_axis_are_what_numpy_stacks(source, rng, dtype):
     with mounted(source) as mnt:
         assert {"t0", "s0", "s1", "s2"} <= set(os.listdir(mnt))
         for axis in range(3):
-            check(mnt, f"s{axis}", np.stack(members, axis))
+            # NumPy would give them the byte order of the machine.
+            check(mnt, f"s{axis}", np.stack(members, axis).astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -92,9 +93,9 @@ def test_members_along_an_axis_of_theirs_are_what_numpy_concatenates(source, rng
     assert "lengths = [3,[2,2],5]" in (source / "u1.afb.toml").read_text()
     with mounted(source) as mnt:
         for axis in range(2):
-            check(mnt, f"e{axis}", np.concatenate(even, axis))
+            check(mnt, f"e{axis}", np.concatenate(even, axis).astype(dtype))
             load = [np.load(source / f"uneven{axis}{k}.npy") for k in range(4)]
-            check(mnt, f"u{axis}", np.concatenate(load, axis))
+            check(mnt, f"u{axis}", np.concatenate(load, axis).astype(dtype))
 
 
 def test_writes_through_every_view_reach_the_members(source, rng):
@@ -117,7 +118,6 @@ def test_writes_through_every_view_reach_the_members(source, rng):
                 expected[views(numbers)[path].ravel()] = new.ravel()
                 after = join([np.load(name) for name in names], axis)
                 assert after.tobytes() == expected.tobytes(), path
-            mnt.write("s/slice/1,1,1" if axis else "s/slice/1,1", b"\1\2\3\4")
             (mnt / "s/row/0.txt").write_text("\n".join(["7.5"] * (20 if axis else 5)) + "\n")
             assert set(np.load(names[0])[0]) == {7.5}
 
@@ -126,7 +126,7 @@ def test_forms_and_conversions_work_across_members(source, rng):
     members = [rng.random((3, 4)).astype(">f4") for _ in range(3)]
     save(source, members)
     stack(source / "s.afb.toml", "--pattern", "t{0..2}.npy", "--dim", "time")
-    whole = np.stack(members)
+    whole = np.stack(members).astype(">f4")
     with mounted(source) as mnt:
         assert np.array_equal(np.load(mnt / "s/data.npy"), whole)
         assert mnt.read("s/as/f8/axis/time/1") == whole[1].astype("<f8").tobytes()
@@ -138,7 +138,7 @@ def test_forms_and_conversions_work_across_members(source, rng):
             assert mapping[:] == whole[2].tobytes()
             mapping[:4] = b"\0\0\0\1"
             mapping.flush()
-        assert np.load(source / "t2.npy")[0, 0].tobytes() == b"\0\0\0\1"
+        assert np.load(source / "t2.npy").ravel()[:1].tobytes() == b"\0\0\0\1"
 
 
 def test_what_is_taken_of_each_member(source, rng):
@@ -375,7 +375,7 @@ def test_other_users_see_no_member_that_they_may_not_read(source):
 
 def test_members_that_are_read_only_refuse_writes(source):
     np.savez(source / "a.npz", x=np.zeros(3))
-    stack(source / "s.afb.toml", source / "a.npz/x.npy" if False else source / "a.npz/x")
+    stack(source / "s.afb.toml", source / "a.npz/x")
     with mounted(source) as mnt:
         assert mnt.read("s/row/0") == bytes(24)
         with refused("EROFS"):
@@ -421,7 +421,7 @@ def test_handles_and_the_folder_agree_on_a_sidecar_that_changes(source):
         stack(source / "s.afb.toml", *(source / f"t{k}.npy" for k in [2, 3]), "--force")
         eventually(lambda: mnt.read("s/row/0") == np.full(3, 2, "<i2").tobytes(), "the new members are read")
         assert os.pread(fd, 6, 0) == np.zeros(3, "<i2").tobytes(), "an open file has its own members"
-        # In the same file: what is open does not write to others than it was opened for.
+    # In the same file: what is open does not write to others than it was opened for.
     with mounted(source) as mnt, mnt.open("s/data", os.O_RDWR) as fd:
         text = (source / "s.afb.toml").read_text()
         (source / "s.afb.toml").write_text(text.replace("t2.npy", "t0.npy"))
