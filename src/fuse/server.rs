@@ -1,14 +1,15 @@
 //! The session: the handshake, the event loops, and the thread that drops cached pages.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyEmpty, ReplyWrite, Session, SessionACL};
 
 use super::shares::Shares;
 use super::{Adapter, Result};
 use crate::fs::{Cached, Fs, Source, Written};
+use crate::store::lock;
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
@@ -19,6 +20,7 @@ pub struct Server {
     session: Session<Adapter>,
     adapter: Adapter,
     jobs: Receiver<Job>,
+    threads: usize,
 }
 
 impl Server {
@@ -36,7 +38,24 @@ impl Server {
         let acl = if share.is_some() { SessionACL::All } else { SessionACL::Owner };
         config.acl = acl;
         let session = Session::from_fd(adapter.clone(), device, acl, config)?;
-        Ok(Server { session, adapter, jobs })
+        Ok(Server { session, adapter, jobs, threads })
+    }
+
+    /// Tries whether the threads can be had that [`Server::run`] starts.
+    ///
+    /// # Errors
+    /// EAGAIN if not.
+    pub fn try_threads(&self) -> std::io::Result<()> {
+        let gate = Mutex::new(());
+        std::thread::scope(|scope| {
+            let closed = lock(&gate);
+            let wait = || drop(lock(&gate));
+            // One more drops pages.
+            let mut threads = 0..=self.threads;
+            let started = threads.try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(|_| ()));
+            drop(closed);
+            started
+        })
     }
 
     /// Serves requests until the file system is unmounted.
@@ -72,6 +91,23 @@ pub(super) fn negotiate(config: &mut KernelConfig) -> bool {
         log::debug!("max_background: the nearest value is {nearest}");
     }
     passthrough
+}
+
+/// Does what may take long in a thread of its own; in this one, if there is none to be had.
+pub(super) fn apart(work: impl FnOnce() + Send + 'static) {
+    let work = Arc::new(Mutex::new(Some(work)));
+    let theirs = work.clone();
+    let run = move || {
+        let work = lock(&theirs).take();
+        if let Some(work) = work {
+            work();
+        }
+    };
+    if std::thread::Builder::new().spawn(run).is_err()
+        && let Some(work) = { lock(&work).take() }
+    {
+        work();
+    }
 }
 
 /// How often a write is put off while other programs have its pages cached again and again.
