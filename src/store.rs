@@ -33,6 +33,7 @@ mod sum;
 mod sync;
 pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
+pub use maps::has_room_for_a_thread;
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
 pub use sync::sync;

@@ -15,6 +15,7 @@ use super::patches::{errno_of, unnamed};
 use super::spool::Fault;
 use crate::form::Text;
 use crate::form::text::{Bad, Reader};
+use crate::store::has_room_for_a_thread;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -122,10 +123,11 @@ impl Stream {
         let piece = Arc::new((piece, reader));
         let theirs = piece.clone();
         let read = move || read_whole(&theirs.0, theirs.1.clone(), is_within);
-        match std::thread::Builder::new().name("text".into()).spawn(read) {
-            Ok(thread) => pieces.running.push_back(thread),
+        let builder = std::thread::Builder::new().name("text".into());
+        match has_room_for_a_thread().then(|| builder.spawn(read)) {
+            Some(Ok(thread)) => pieces.running.push_back(thread),
             // There is no thread to be had: it is read here, behind those before it.
-            Err(_) => {
+            None | Some(Err(_)) => {
                 self.wait_for_all()?;
                 return self.take_piece(read_whole(&piece.0, piece.1.clone(), is_within));
             }

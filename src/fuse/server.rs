@@ -9,7 +9,7 @@ use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyEmpty, Repl
 use super::shares::Shares;
 use super::{Adapter, Result};
 use crate::fs::{Cached, Fs, Source, Written};
-use crate::store::lock;
+use crate::store::{has_room_for_a_thread, lock};
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
@@ -103,9 +103,8 @@ pub(super) fn apart(work: impl FnOnce() + Send + 'static) {
             work();
         }
     };
-    if std::thread::Builder::new().spawn(run).is_err()
-        && let Some(work) = { lock(&work).take() }
-    {
+    let is_started = has_room_for_a_thread() && std::thread::Builder::new().spawn(run).is_ok();
+    if !is_started && let Some(work) = { lock(&work).take() } {
         work();
     }
 }

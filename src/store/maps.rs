@@ -19,6 +19,8 @@ const SMALLEST: u64 = 64 << 10;
 const SHRINKAGE: u64 = 8;
 /// The part of the address space that files may take. The rest is for the program, its threads and its buffers.
 const SHARE: u64 = 4;
+/// Bytes that the stacks of a thread take, and what it allocates first.
+const STACKS: usize = 4 << 20;
 /// So many of the largest windows may be mapped at once.
 const WINDOWS: u64 = 8;
 
@@ -103,6 +105,11 @@ fn address_space() -> u64 {
 /// The largest window where so many bytes may be mapped: a power of two, so that windows of all sizes begin at pages.
 fn window_within(bytes: u64) -> u64 {
     (bytes / WINDOWS).checked_ilog2().map_or(SMALLEST, |log| SMALLEST.max(1 << log))
+}
+
+/// Whether there are addresses left for the stacks of another thread. One that finds none as it begins ends the process.
+pub fn has_room_for_a_thread() -> bool {
+    memmap2::MmapOptions::new().len(STACKS).map_anon().is_ok()
 }
 
 /// Whether there is no room for a mapping.
