@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +23,7 @@ use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
 use crate::mount::{self, Mount, is_within};
-use crate::store::{Limits, Store};
+use crate::store::{Limits, Store, lock};
 
 /// For how long the background process may take to mount.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +33,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const SHARES: u64 = 4;
 /// There is a thread that serves for so many descriptors, if there are not more than were asked for.
 const THREADS: u64 = 8;
+/// What is started beside those: the threads that drop pages, unmount, wait for signals and sweep, and a helper that unmounts.
+const OTHERS: usize = 5;
 /// What it writes once the mount answers.
 const READY: &[u8] = b"ready\n";
 
@@ -277,10 +279,11 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         kernel,
     };
     let share = args.allow_other.then_some(descriptors / SHARES);
-    let (device, mounted) = mount::mount(&point, &options)?;
-    catalog.exclude_device(mounted.device);
     // Each has a descriptor, and uses some.
     let threads = u64::from(args.threads).min(descriptors / THREADS).max(1) as usize;
+    try_threads(threads + OTHERS)?;
+    let (device, mounted) = mount::mount(&point, &options)?;
+    catalog.exclude_device(mounted.device);
     let server = match Server::new(fs.clone(), device, threads, share) {
         Ok(server) => server,
         Err(error) => {
@@ -308,7 +311,6 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
                 }
             })
         })
-        .and_then(|()| server.try_threads().map_err(|error| too_few("the threads that serve", &error)))
         // Fails where the process that was asked is gone: nobody knows of the mount.
         .and_then(|()| if args.background_child { detach(&null) } else { Ok(()) });
     if let Err(failure) = started {
@@ -323,6 +325,20 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     // A connection that was aborted ends the session with an error; the mount is gone either way.
     served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
     Ok(())
+}
+
+/// Tries whether so many threads can be had. Those that are missing after mounting would leave a mount that nobody serves, and that
+/// no helper can be started to remove.
+fn try_threads(count: usize) -> Result<(), Failure> {
+    let gate = Mutex::new(());
+    let started = std::thread::scope(|scope| {
+        let closed = lock(&gate);
+        let wait = || drop(lock(&gate));
+        let started = (0..count).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(|_| ()));
+        drop(closed);
+        started
+    });
+    started.map_err(|error| too_few("the threads that serve", &error))
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {

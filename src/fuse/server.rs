@@ -20,7 +20,6 @@ pub struct Server {
     session: Session<Adapter>,
     adapter: Adapter,
     jobs: Receiver<Job>,
-    threads: usize,
 }
 
 impl Server {
@@ -38,24 +37,7 @@ impl Server {
         let acl = if share.is_some() { SessionACL::All } else { SessionACL::Owner };
         config.acl = acl;
         let session = Session::from_fd(adapter.clone(), device, acl, config)?;
-        Ok(Server { session, adapter, jobs, threads })
-    }
-
-    /// Tries whether the threads can be had that [`Server::run`] starts.
-    ///
-    /// # Errors
-    /// EAGAIN if not.
-    pub fn try_threads(&self) -> std::io::Result<()> {
-        let gate = Mutex::new(());
-        std::thread::scope(|scope| {
-            let closed = lock(&gate);
-            let wait = || drop(lock(&gate));
-            // One more drops pages.
-            let mut threads = 0..=self.threads;
-            let started = threads.try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(|_| ()));
-            drop(closed);
-            started
-        })
+        Ok(Server { session, adapter, jobs })
     }
 
     /// Serves requests until the file system is unmounted.
