@@ -404,7 +404,8 @@ def no_room(request, scratch):
 def test_a_text_for_which_there_is_no_room_is_refused_and_changes_nothing(source, others, scratch, no_room):
     # The elements of a text of its own wait in memory up to 16 MiB; patches of one do not.
     array = np.arange(3e6).reshape(1000, 3000)
-    np.save(source / "a.npy", array)
+    for name in "ab":
+        np.save(source / f"{name}.npy", array)
     log = scratch / "log"
     how = {"env": {**os.environ, "TMPDIR": str(no_room)}}
     with mounted(source, "--log-file", log, **how) as mnt, others.at_work(mnt):
@@ -413,11 +414,12 @@ def test_a_text_for_which_there_is_no_room_is_refused_and_changes_nothing(source
         with refused("ENOSPC"), mnt.open("a/data.txt", os.O_WRONLY | os.O_TRUNC) as fd:
             for _ in range(1000):
                 os.write(fd, b"12345 " * 3000 + b"\n")
-        with mnt.open("a/data.txt", os.O_WRONLY) as fd, refused("ENOSPC"):
+        with mnt.open("b/data.txt", os.O_WRONLY) as fd, refused("ENOSPC"):
             for offset in range(0, 256 * 1024, 4096):
                 os.pwrite(fd, b" " * 4096, offset)
         assert mnt.read("a/row/3") == np.ones(3000).tobytes()
         assert mnt.read("a/row/4") == array[4].tobytes()
+    assert np.array_equal(np.load(source / "b.npy"), array)
     array[3] = 1
     assert np.array_equal(np.load(source / "a.npy"), array)
     if not no_room.exists():
