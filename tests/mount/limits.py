@@ -145,3 +145,65 @@ def as_user(uid, *command, **options):
     """Starts a program as an ordinary user."""
     words = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *map(os.fspath, command)]
     return subprocess.Popen(words, **options)
+
+
+@contextlib.contextmanager
+def task_group():
+    """A group of processes whose number can be limited."""
+    for top in ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"]:
+        folder = Path(top) / f"afbfs-limits-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        if (folder / "pids.max").exists():
+            break
+        folder.rmdir()
+    else:
+        unavailable("no cgroup that limits the number of processes can be made")
+    try:
+        yield folder
+    finally:
+        eventually(lambda: not (folder / "cgroup.procs").read_text(), "the processes of the group end", within=30)
+        folder.rmdir()
+
+
+# Lists, maps and opens without end.
+HOG = """
+import mmap, os, resource, sys, threading
+mount, uid = sys.argv[1], os.getuid()
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+def list_on():
+    while True:
+        os.listdir(mount + "/folder")
+
+def map_on():
+    kept, number = [], 0
+    while True:
+        try:
+            fd = os.open(f"{mount}/folder/a{number % 3000}/row/1", os.O_RDONLY)
+            kept.append(mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ))
+            kept[-1][0]
+            os.close(fd)
+            number += 1
+        except OSError as error:
+            print("refused", error.errno, flush=True)
+            kept.clear()
+
+def open_on():
+    kept, number = [], 0
+    while True:
+        try:
+            kept.append(os.open(f"{mount}/folder/a{number % 3000}/data.txt", os.O_RDONLY))
+            number += 1
+        except OSError as error:
+            while kept:
+                os.close(kept.pop())
+
+for work in [list_on, map_on, open_on]:
+    threading.Thread(target=work, daemon=True).start()
+print("at work", flush=True)
+threading.Event().wait()
+"""

@@ -16,7 +16,8 @@ import pytest
 
 from harness import afbfs, as_nobody, binary, cleared, daemons, eventually, is_mounted, mounted, mountpoint_for, needs_command
 from harness import needs_root, ordinary_user, refused, run, unavailable
-from limits import MIB, Others, addresses, as_user, descriptors, entering, killed, limited, load_zarr, memory_group, save_zarr
+from limits import HOG, MIB, Others, addresses, as_user, descriptors, entering, killed, limited, load_zarr, memory_group, save_zarr
+from limits import task_group
 from oracle import save_random
 from test_thrift import save_sparse
 
@@ -364,27 +365,6 @@ def test_without_another_thread_previews_and_texts_are_made_by_those_that_serve(
         (group / "pids.max").write_text("max")
 
 
-@contextlib.contextmanager
-def task_group():
-    """A group of processes whose number can be limited."""
-    for top in ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"]:
-        folder = Path(top) / f"afbfs-limits-{os.getpid()}"
-        try:
-            folder.mkdir()
-        except OSError:
-            continue
-        if (folder / "pids.max").exists():
-            break
-        folder.rmdir()
-    else:
-        unavailable("no cgroup that limits the number of processes can be made")
-    try:
-        yield folder
-    finally:
-        eventually(lambda: not (folder / "cgroup.procs").read_text(), "the processes of the group end", within=30)
-        folder.rmdir()
-
-
 @pytest.fixture(params=["missing", "full"])
 def no_room(request, scratch):
     """A folder for temporary files that takes none."""
@@ -464,46 +444,6 @@ def test_a_table_of_mounts_that_is_full(source, others, scratch):
 
 
 # --- one user and the others
-
-
-HOG = """
-import mmap, os, resource, sys, threading
-mount, uid = sys.argv[1], os.getuid()
-limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-
-def list_on():
-    while True:
-        os.listdir(mount + "/folder")
-
-def map_on():
-    kept, number = [], 0
-    while True:
-        try:
-            fd = os.open(f"{mount}/folder/a{number % 3000}/row/1", os.O_RDONLY)
-            kept.append(mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ))
-            kept[-1][0]
-            os.close(fd)
-            number += 1
-        except OSError as error:
-            print("refused", error.errno, flush=True)
-            kept.clear()
-
-def open_on():
-    kept, number = [], 0
-    while True:
-        try:
-            kept.append(os.open(f"{mount}/folder/a{number % 3000}/data.txt", os.O_RDONLY))
-            number += 1
-        except OSError as error:
-            while kept:
-                os.close(kept.pop())
-
-for work in [list_on, map_on, open_on]:
-    threading.Thread(target=work, daemon=True).start()
-print("at work", flush=True)
-threading.Event().wait()
-"""
 
 
 def test_a_user_who_lists_opens_and_maps_without_end_keeps_nobody_from_reading(source, others):
