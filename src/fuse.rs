@@ -42,7 +42,7 @@ pub use server::Server;
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
 use passthrough::Backings;
-use server::{Job, Write, negotiate};
+use server::{Job, Write, apart, negotiate};
 use shares::Shares;
 
 /// For how long the kernel may believe a name or an attribute.
@@ -207,8 +207,7 @@ impl Filesystem for Adapter {
         };
         if self.fs.is_slow_to_open(inode.0) {
             let adapter = self.clone();
-            // If there is no thread to be had, the reply goes with the closure, and answers EIO by itself.
-            let _ = std::thread::Builder::new().spawn(move || open(&adapter, reply));
+            apart(move || open(&adapter, reply));
         } else {
             open(self, reply);
         }

@@ -218,8 +218,8 @@ impl Fs {
             if tree.description.array.read_only.is_some() {
                 return Err(Errno::ROFS);
             }
-            described.file.writable()?;
         }
+        let described = self.catalog.keep(described, access.write)?;
         let locked = tree.description.locked && self.settings.lock;
         if locked {
             described.file.take_lock(access.write)?;

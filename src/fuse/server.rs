@@ -1,9 +1,9 @@
 //! The session: the handshake, the event loops, and the thread that drops cached pages.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fuser::{
@@ -14,6 +14,7 @@ use super::convert::file_attr;
 use super::shares::Shares;
 use super::{Adapter, Result, TTL};
 use crate::fs::{Attr, Cached, Fs, Source, Truncated, Written};
+use crate::store::{has_room_for_a_thread, lock};
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
@@ -77,6 +78,22 @@ pub(super) fn negotiate(config: &mut KernelConfig) -> bool {
         log::debug!("max_background: the nearest value is {nearest}");
     }
     passthrough
+}
+
+/// Does what may take long in a thread of its own; in this one, if there is none to be had.
+pub(super) fn apart(work: impl FnOnce() + Send + 'static) {
+    let work = Arc::new(Mutex::new(Some(work)));
+    let theirs = work.clone();
+    let run = move || {
+        let work = lock(&theirs).take();
+        if let Some(work) = work {
+            work();
+        }
+    };
+    let is_started = has_room_for_a_thread() && std::thread::Builder::new().spawn(run).is_ok();
+    if !is_started && let Some(work) = { lock(&work).take() } {
+        work();
+    }
 }
 
 /// How often a write is put off while other programs have its pages cached again and again.
@@ -174,8 +191,7 @@ impl Adapter {
         }
         let (done, wait) = channel();
         self.send(Job::Truncate(attr.inode, truncated, done));
-        // If there is no thread to be had, the reply goes with the closure, and answers EIO by itself.
-        let _ = std::thread::Builder::new().spawn(move || {
+        apart(move || {
             let _ = wait.recv_timeout(HELD);
             reply.attr(&TTL, &file_attr(&attr));
         });
