@@ -10,6 +10,7 @@
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
+//! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,7 @@ mod picture;
 mod preview;
 mod special;
 mod spool;
+mod stats;
 mod stream;
 mod tree;
 
@@ -45,11 +47,14 @@ pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
 pub use special::walk_arrays;
+pub use stats::{Begun, Op, Times};
 
 use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
+use stats::Stats;
+use stats::usage::Arrays;
 use tree::{Leaf, Step, Tree};
 
 /// What a mount may do.
@@ -82,7 +87,7 @@ impl Default for Settings {
     }
 }
 
-/// Requests so far, by kind, and what went wrong.
+/// What was done so far, and what went wrong.
 #[derive(Debug, Default)]
 struct Counters {
     lookups: AtomicU64,
@@ -124,6 +129,8 @@ pub struct Fs {
     inodes: Inodes,
     coherence: Coherence,
     counters: Counters,
+    stats: Stats,
+    arrays: Arrays,
 }
 
 impl Fs {
@@ -137,17 +144,14 @@ impl Fs {
             inodes: Inodes::default(),
             coherence: Coherence::default(),
             counters: Counters::default(),
+            stats: Stats::default(),
+            arrays: Arrays::default(),
         }
     }
 
     /// The arrays that are served.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
-    }
-
-    /// Counts an answer that was an error.
-    pub fn count_error(&self) {
-        count(&self.counters.errors, 1);
     }
 
     /// What an inode is, as of now.

@@ -38,6 +38,8 @@ pub use sync::sync;
 mod sys;
 mod tile;
 
+pub use sys::{ProcessUsage, process_usage};
+
 /// `f_type` of tmpfs, from statfs(2).
 const TMPFS: u64 = 0x0102_1994;
 
@@ -78,6 +80,8 @@ pub struct Counters {
     pub maps: AtomicU64,
     /// Prefetches of pages that were not in memory.
     pub prefetches: AtomicU64,
+    /// Pages that these asked for.
+    pub pages_asked: AtomicU64,
 }
 
 /// All mappings of a process, kept within limits.

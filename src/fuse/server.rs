@@ -8,7 +8,7 @@ use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyEmpty, Repl
 
 use super::shares::Shares;
 use super::{Adapter, Result};
-use crate::fs::{Cached, Fs, Source, Written};
+use crate::fs::{Begun, Cached, Fs, Op, Source, Written};
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
@@ -88,7 +88,7 @@ pub(super) enum Job {
     /// Pages are dropped.
     Drop(Vec<Cached>),
     /// Pages are dropped, and then the write is done that waits for it.
-    Write(Vec<Cached>, Box<Write>, ReplyWrite),
+    Write(Begun, Vec<Cached>, Box<Write>, ReplyWrite),
     /// Pages are dropped, and then what waits in a handle is stored.
     Flush(Vec<Cached>, Flush, u64, ReplyEmpty),
     /// A request is answered once the pages are dropped that are to be dropped by now.
@@ -101,9 +101,10 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Drop(cached) => drop_pages(adapter, notifier, &cached),
-            Job::Write(cached, write, reply) => {
+            Job::Write(begun, cached, write, reply) => {
                 drop_pages(adapter, notifier, &cached);
                 write_again(adapter, notifier, &write, reply);
+                adapter.fs.end(begun);
             }
             Job::Flush(cached, flush, handle, reply) => {
                 drop_pages(adapter, notifier, &cached);
@@ -123,7 +124,7 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
     let outcome = loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| write(fs, source)) {
+        match adapter.attempt(|fs| write(fs, source)) {
             Ok(written) if written.is_put_off() => drop_pages(adapter, notifier, &written.cached),
             outcome => break outcome,
         }
@@ -140,8 +141,8 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
 impl Adapter {
     /// Flushes or syncs a handle, and answers when the pages are dropped that are in its way or that show what was written
     /// back before.
-    pub(super) fn flushed(&self, flush: Flush, handle: u64, reply: ReplyEmpty) {
-        match self.call(|fs| flush(fs, handle, Source::Direct)) {
+    pub(super) fn flushed(&self, op: Op, flush: Flush, handle: u64, reply: ReplyEmpty) {
+        match self.call(op, |fs| flush(fs, handle, Source::Direct)) {
             Ok(cached) if !cached.is_empty() => self.send(Job::Flush(cached, flush, handle, reply)),
             Ok(_) if self.fs.keeps_pages() => self.send(Job::Answer(reply)),
             Ok(_) => reply.ok(),
@@ -155,7 +156,7 @@ fn flush_again(adapter: &Adapter, notifier: &Notifier, flush: Flush, handle: u64
     loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| flush(fs, handle, source)) {
+        match adapter.attempt(|fs| flush(fs, handle, source)) {
             Ok(cached) if !cached.is_empty() => drop_pages(adapter, notifier, &cached),
             Ok(_) => return reply.ok(),
             Err(error) => return reply.error(error),
