@@ -13,6 +13,7 @@ use crate::catalog::Links;
 use crate::format::raw::Spec;
 
 mod cat;
+mod doctor;
 mod fstab;
 mod logging;
 mod ls;
@@ -44,6 +45,8 @@ enum Command {
     Cat(cat::Args),
     /// Show what a mount has done so far, or does now
     Stat(stat::Args),
+    /// Check whether everything is there that mounting needs
+    Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
     /// Print the path of a NumPy expression
@@ -113,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Stat(args) => stat::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
     };

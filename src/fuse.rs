@@ -33,9 +33,11 @@ use crate::fs::{Access, Begun, Cached, Changes, Fs, Op, Opened, Source, Written}
 mod convert;
 mod counted;
 mod passthrough;
+mod probe;
 mod server;
 mod shares;
 
+pub use probe::{Offer, probe};
 pub use server::Server;
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};

@@ -23,7 +23,7 @@ use rustix::net::{
 
 mod table;
 
-pub use table::{Entry, TYPE, find, find_all, is_within};
+pub use table::{Entry, TYPE, containing, find, find_all, is_within};
 
 /// What to mount, and how.
 #[derive(Clone, Debug)]

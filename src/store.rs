@@ -312,6 +312,14 @@ impl File {
         self.writable.get().map(AsFd::as_fd).ok_or(Errno::BADF)
     }
 
+    /// Whether it can be mapped, for reading or also for writing. What cannot is read and written with `pread(2)` and `pwrite(2)`.
+    ///
+    /// # Errors
+    /// What opening it for writing answers.
+    pub fn can_be_mapped(self: &Arc<File>, writable: bool) -> Result<bool> {
+        self.try_map(0, 1, writable).map(|found| found.is_some())
+    }
+
     /// The mapping of the window in which byte `offset` lies, and the byte of the file at which it starts.
     fn map(self: &Arc<File>, offset: u64, end: u64, writable: bool) -> Result<(Arc<sys::Map>, u64)> {
         let size = self.store.limits.window;
