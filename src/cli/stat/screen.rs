@@ -149,11 +149,11 @@ fn picture(lines: &[Line], width: usize, height: usize, colours: bool) -> String
             Style::Alarm => "\x1b[31m",
         };
         let end = if start.is_empty() { "" } else { "\x1b[m" };
-        picture += if row > 0 { "\n" } else { "" };
-        picture += &format!("{start}{text}{end}\x1b[K");
+        // Each line is wiped before it is written: at the end of a full one that would take its last letter.
+        picture += &format!("{}\x1b[K{start}{text}{end}", if row > 0 { "\n" } else { "" });
     }
     // Whatever stood below.
-    picture + "\x1b[J"
+    if lines.len() < height { picture + "\n\x1b[J" } else { picture }
 }
 
 #[cfg(test)]
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn a_picture_fits_the_terminal() {
         let lines = [line("title", Style::Title), line("a longer line", Style::Plain), line("below", Style::Alarm)];
-        assert_eq!(picture(&lines, 8, 2, false), "\x1b[Htitle\x1b[K\na longer\x1b[K\x1b[J");
-        assert_eq!(picture(&lines[..1], 3, 9, true), "\x1b[H\x1b[1mtit\x1b[m\x1b[K\x1b[J");
-        assert_eq!(picture(&lines, 0, 0, true), "\x1b[H\x1b[J");
+        assert_eq!(picture(&lines, 8, 2, false), "\x1b[H\x1b[Ktitle\n\x1b[Ka longer");
+        assert_eq!(picture(&lines[..1], 3, 9, true), "\x1b[H\x1b[K\x1b[1mtit\x1b[m\n\x1b[J");
+        assert_eq!(picture(&lines, 0, 0, true), "\x1b[H");
     }
 }
