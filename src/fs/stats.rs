@@ -218,8 +218,7 @@ impl Fs {
         let (arrays, others, merged) = self.arrays.snapshot();
         let entry = |(origin, sums): &(_, usage::Sums)| {
             let mut entry = Map::new();
-            entry.insert("path".into(), self.catalog.shown_path(origin).into());
-            entry.insert("file".into(), super::facts::shown_file(&self.catalog, origin).into());
+            entry.insert("path".into(), self.catalog.full_path(origin).into());
             entry.extend(sums.members());
             Value::Object(entry)
         };

@@ -74,10 +74,10 @@ def test_it_shows_what_is_done_as_it_is_done(grid):
                 assert len(os.pread(fd, 4096, 4096 * i)) == 4096
             os.pwrite(fd, bytes(2048), 0)
             # 300 pages read, and two KiB written, of this array, whatever the display itself reads.
-            row = r"^ +1\.17 MiB +\S+ \S+ +2\.00 KiB +\S+ \S+  a$"
+            row = r"^ +1\.17 MiB +\S+ \S+ +2\.00 KiB +\S+ \S+  a\.npy$"
             eventually(lambda: re.search(row, terminal.text(), re.MULTILINE), "the array's bytes are shown")
             # While nothing but the display itself goes on, nothing of the array is read.
-            idle = r"^ +1\.17 MiB +0 B +2\.00 KiB +0 B  a$"
+            idle = r"^ +1\.17 MiB +0 B +2\.00 KiB +0 B  a\.npy$"
             eventually(lambda: re.search(idle, terminal.text(), re.MULTILINE), "the rates fall to zero")
             shown = terminal.text()
             assert re.search(r"^requests +total +/s +p50 +p90 +p99 +p99\.9 +max$", shown, re.MULTILINE), shown

@@ -185,7 +185,7 @@ fn state(stats: &Pair<'_>, lines: &mut Vec<Line>) {
 fn arrays(usage: &Pair<'_>, seconds: f64, most: usize, lines: &mut Vec<Line>) {
     let list = |value: &Value| value["arrays"].as_array().cloned().unwrap_or_default();
     let (now, before) = (list(usage.now), usage.before.map(list));
-    let key = |entry: &Value| (entry["file"].to_string(), entry["path"].to_string());
+    let key = |entry: &Value| entry["path"].to_string();
     let known: std::collections::HashMap<_, _> = before.iter().flatten().map(|entry| (key(entry), entry)).collect();
     let nothing = Value::Null;
     let mut pairs: Vec<Pair<'_>> = now

@@ -53,7 +53,7 @@ fn what_is_read_counts_for_its_array() {
     fs.open(inode(&fs, "b/shape"), Access::default()).unwrap();
     let usage: Value = serde_json::from_str(&content(&fs, "usage.json")).unwrap();
     let entry = json!({
-        "path": "a", "file": "a.npy", "opens": 1, "reads": 1, "read_bytes": 4, "writes": 0, "written_bytes": 0,
+        "path": "a.npy", "opens": 1, "reads": 1, "read_bytes": 4, "writes": 0, "written_bytes": 0,
     });
     assert_eq!(usage["arrays"], json!([entry]));
 }

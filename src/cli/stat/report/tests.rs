@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn snapshot(reads: u64, uptime: f64, arrays: &[(&str, u64)]) -> Snapshot {
-    let entry = |(path, bytes): &(&str, u64)| json!({ "path": path, "file": path, "reads": 1, "read_bytes": bytes });
+    let entry = |(path, bytes): &(&str, u64)| json!({ "path": path, "reads": 1, "read_bytes": bytes });
     Snapshot {
         stats: json!({
             "pid": 7, "uptime_seconds": uptime, "reads": reads, "read_bytes": 1000 * reads, "errors": 2, "open_files": 3,
