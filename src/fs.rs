@@ -9,7 +9,7 @@
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
-//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
+//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
 //! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
@@ -34,6 +34,7 @@ mod open;
 mod patches;
 mod picture;
 mod preview;
+mod served;
 mod special;
 mod spool;
 mod stats;
@@ -42,7 +43,7 @@ mod tree;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
 pub use coherence::Cached;
-pub use io::{Source, Written};
+pub use io::{Source, Truncated, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
@@ -53,6 +54,7 @@ use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
+use served::Served;
 use stats::Stats;
 use stats::usage::Arrays;
 use tree::{Leaf, Step, Tree};
@@ -128,6 +130,7 @@ pub struct Fs {
     handles: Handles,
     inodes: Inodes,
     coherence: Coherence,
+    served: Served,
     counters: Counters,
     stats: Stats,
     arrays: Arrays,
@@ -143,6 +146,7 @@ impl Fs {
             handles: Handles::default(),
             inodes: Inodes::default(),
             coherence: Coherence::default(),
+            served: Served::default(),
             counters: Counters::default(),
             stats: Stats::default(),
             arrays: Arrays::default(),
