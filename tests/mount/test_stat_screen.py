@@ -1,6 +1,7 @@
 """The live display of `afbfs stat --watch`, on a terminal that tmux keeps."""
 
 import contextlib
+import itertools
 import os
 import re
 import warnings
@@ -11,6 +12,8 @@ from harness import binary, eventually, mounted, needs_command, run
 from oracle import save_random
 
 WIDTH, HEIGHT = 100, 32
+# Each terminal has a server of its own: the last one may not have ended yet.
+NUMBERS = itertools.count()
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def watching(mnt, *options, **environment):
         raise
     script = f"stty -g >{mnt.path}.before; {binary()} stat {' '.join(options)} {mnt.path}; echo status $?;"
     script += f" stty -g >{mnt.path}.after; cmp {mnt.path}.before {mnt.path}.after && echo restored; sleep 1000"
-    terminal = Terminal(f"afbfs-{os.getpid()}", script, environment)
+    terminal = Terminal(f"afbfs-{os.getpid()}-{next(NUMBERS)}", script, environment)
     try:
         eventually(lambda: "q ends" in terminal.text(), "the display is there")
         yield terminal
