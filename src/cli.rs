@@ -13,11 +13,14 @@ use crate::catalog::Links;
 use crate::format::raw::Spec;
 
 mod cat;
+mod doctor;
 mod fstab;
 mod logging;
 mod ls;
 mod mount;
+mod mounted;
 mod privileges;
+mod stat;
 mod umount;
 mod unmounter;
 mod unpack;
@@ -40,6 +43,10 @@ enum Command {
     Ls(ls::Args),
     /// Write a slice to standard output, with no mount
     Cat(cat::Args),
+    /// Show what a mount has done so far, or does now
+    Stat(stat::Args),
+    /// Check whether everything is there that mounting needs
+    Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
     /// Print the path of a NumPy expression
@@ -108,6 +115,8 @@ pub fn run() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Stat(args) => stat::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
     };

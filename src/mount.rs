@@ -26,7 +26,7 @@ use rustix::net::{
 mod table;
 
 use table::find_device;
-pub use table::{Entry, TYPE, find, find_all, is_within};
+pub use table::{Entry, TYPE, containing, find, find_all, is_within};
 
 /// What to mount, and how.
 #[derive(Clone, Debug)]

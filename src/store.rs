@@ -42,6 +42,8 @@ pub use sync::sync;
 mod sys;
 mod tile;
 
+pub use sys::{ProcessUsage, process_usage};
+
 /// `f_type` of tmpfs, from statfs(2).
 const TMPFS: u64 = 0x0102_1994;
 
@@ -80,6 +82,8 @@ pub struct Counters {
     pub maps: AtomicU64,
     /// Prefetches of pages that were not in memory.
     pub prefetches: AtomicU64,
+    /// Pages that these asked for.
+    pub pages_asked: AtomicU64,
 }
 
 /// All mappings of a process, kept within limits.
@@ -295,6 +299,14 @@ impl File {
             let _ = self.writable.set(self.open_writable()?);
         }
         self.writable.get().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// Whether it can be mapped, for reading or also for writing. What cannot is read and written with `pread(2)` and `pwrite(2)`.
+    ///
+    /// # Errors
+    /// What opening it for writing answers.
+    pub fn can_be_mapped(self: &Arc<File>, writable: bool) -> Result<bool> {
+        self.try_map(0, 1, writable).map(|found| found.is_some())
     }
 
     fn open_writable(&self) -> Result<OwnedFd> {

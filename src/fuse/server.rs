@@ -13,7 +13,7 @@ use fuser::{
 use super::convert::file_attr;
 use super::shares::Shares;
 use super::{Adapter, Result, TTL};
-use crate::fs::{Attr, Cached, Fs, Source, Truncated, Written};
+use crate::fs::{Attr, Begun, Cached, Fs, Op, Source, Truncated, Written};
 use crate::store::{has_room_for_a_thread, lock};
 
 /// Requests that may wait in the kernel before it holds background ones back.
@@ -110,7 +110,7 @@ pub(super) enum Job {
     /// Pages are dropped.
     Drop(Vec<Cached>),
     /// Pages are dropped, and then the write is done that waits for it.
-    Write(Vec<Cached>, Box<Write>, ReplyWrite),
+    Write(Begun, Vec<Cached>, Box<Write>, ReplyWrite),
     /// Pages are dropped, and then what waits in a handle is stored.
     Flush(Vec<Cached>, Flush, u64, ReplyEmpty),
     /// Pages are dropped or filled with zeros for a truncation of an inode, and then whoever answers it is told.
@@ -125,9 +125,10 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Drop(cached) => drop_pages(adapter, notifier, &cached),
-            Job::Write(cached, write, reply) => {
+            Job::Write(begun, cached, write, reply) => {
                 drop_pages(adapter, notifier, &cached);
                 write_again(adapter, notifier, &write, reply);
+                adapter.fs.end(begun);
             }
             Job::Flush(cached, flush, handle, reply) => {
                 drop_pages(adapter, notifier, &cached);
@@ -153,7 +154,7 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
     let outcome = loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| write(fs, source)) {
+        match adapter.attempt(|fs| write(fs, source)) {
             Ok(written) if written.is_put_off() => drop_pages(adapter, notifier, &written.cached),
             outcome => break outcome,
         }
@@ -199,8 +200,8 @@ impl Adapter {
 
     /// Flushes or syncs a handle, and answers when the pages are dropped that are in its way or that show what was written
     /// back before.
-    pub(super) fn flushed(&self, flush: Flush, handle: u64, reply: ReplyEmpty) {
-        match self.call(|fs| Ok((flush(fs, handle, Source::Direct)?, fs.keeps_pages()))) {
+    pub(super) fn flushed(&self, op: Op, flush: Flush, handle: u64, reply: ReplyEmpty) {
+        match self.call(op, |fs| Ok((flush(fs, handle, Source::Direct)?, fs.keeps_pages()))) {
             Ok((cached, _)) if !cached.is_empty() => self.send(Job::Flush(cached, flush, handle, reply)),
             Ok((_, true)) => self.send(Job::Answer(reply)),
             Ok((_, false)) => reply.ok(),
@@ -229,7 +230,7 @@ fn flush_again(adapter: &Adapter, notifier: &Notifier, flush: Flush, handle: u64
     loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| flush(fs, handle, source)) {
+        match adapter.attempt(|fs| flush(fs, handle, source)) {
             Ok(cached) if !cached.is_empty() => drop_pages(adapter, notifier, &cached),
             Ok(_) => return reply.ok(),
             Err(error) => return reply.error(error),
@@ -247,5 +248,8 @@ fn drop_pages(adapter: &Adapter, notifier: &Notifier, cached: &[Cached]) {
         }
     }
     // Nobody waits for an answer.
-    let _ = adapter.run(|fs| fs.dropped(cached));
+    let _ = adapter.attempt(|fs| {
+        fs.dropped(cached);
+        Ok(())
+    });
 }
