@@ -36,8 +36,15 @@ mod unpack;
 #[derive(Debug, Parser)]
 #[command(name = "afbfs", version, about, max_term_width = 100, arg_required_else_help = true, styles = style::HELP)]
 struct Cli {
-    /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    /// When to use colours: auto (on a terminal), always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 1000
+    )]
     color: style::When,
     #[command(subcommand)]
     command: Command,

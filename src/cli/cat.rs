@@ -80,7 +80,7 @@ fn refusal(fs: &Fs, view: &str) -> Option<Failure> {
 }
 
 fn explain(args: &Args, error: Errno) -> Failure {
-    if error == Errno::NOENT
+    if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP)
         && let Some(why) = super::hint::why_missing(&args.source, &args.source_args, &args.view)
     {
         return why;

@@ -159,7 +159,7 @@ fn in_mount(facts: &Facts, folder: &str, add: &mut dyn FnMut(&'static str, Strin
             }
         }
     }
-    let file = quote(&format!("{folder}/{path}.npy"));
+    let file = quote(&format!("{folder}/{}{path}.npy", target.folder));
     add("NumPy", python(&format!("print(numpy.load({file}, mmap_mode='r'))")));
 }
 

@@ -81,7 +81,7 @@ fn of_place(place: &Place, path: &str, inner: &str) -> Found {
     let name = format!("{before}{}", facts.name);
     let value = |text: &str| value_of(place, &facts, &view, text).map_err(PathError::new);
     let text = view.expression(&name, value).map_err(|error| failed(error.to_string()))?;
-    name::check_end(&name, &text).map_err(|error| failed(error.to_string()))?;
+    name::check_end(&name).map_err(|error| failed(error.to_string()))?;
     Ok((text, view.form))
 }
 

@@ -11,6 +11,11 @@ use crate::name::{NAMES, NoView, View};
 /// The name that is nearest to what was typed, if it is near.
 pub(super) fn near<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
+    let names: Vec<&str> = names.into_iter().collect();
+    let mut begun = names.iter().filter(|name| lower.len() > 1 && name.to_lowercase().starts_with(&lower));
+    if let (Some(whole), None) = (begun.next(), begun.next()) {
+        return Some(whole);
+    }
     let distance = |name: &&str| strsim::osa_distance(&lower, &name.to_lowercase());
     let (name, distance) =
         names.into_iter().map(|name| (name, distance(&name))).min_by_key(|(_, distance)| *distance)?;
@@ -25,27 +30,30 @@ pub(super) fn did_you_mean<'a>(typed: &str, names: impl IntoIterator<Item = &'a 
 
 /// The message of a path that is none of a view.
 pub(super) fn no_view(error: &NoView) -> String {
+    let form = |suffix: &str| match did_you_mean(suffix, SUFFIXES.iter().copied()) {
+        hint if hint.is_empty() => format!("; the forms are {}", SUFFIXES.join(" ")),
+        hint => hint,
+    };
     let hint = match error {
-        NoView::Unknown(name) => {
-            // A suffix may be what is wrong.
-            let (stem, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
-            if stem == "data" {
-                did_you_mean(suffix, SUFFIXES.iter().copied())
-            } else {
-                did_you_mean(name, NAMES.iter().copied())
-            }
-        }
+        NoView::Unknown(name) => match name.rsplit_once('.') {
+            // Its suffix is what is wrong.
+            Some(("data", suffix)) => form(suffix),
+            _ => match did_you_mean(name, NAMES.iter().copied()) {
+                hint if hint.is_empty() => VIEWS.to_owned(),
+                hint => hint,
+            },
+        },
         NoView::Malformed(_, name, _) => match name.rsplit_once('.') {
-            Some((_, suffix)) if suffix.starts_with(|first: char| first.is_ascii_alphabetic()) => {
-                let hint = did_you_mean(suffix, SUFFIXES.iter().copied());
-                if hint.is_empty() { format!("; the forms are {}", SUFFIXES.join(" ")) } else { hint }
-            }
+            Some((_, suffix)) if suffix.starts_with(|first: char| first.is_ascii_alphabetic()) => form(suffix),
             _ => String::new(),
         },
         NoView::Folder(_) | NoView::Behind(_) => String::new(),
     };
     format!("{error}{hint}")
 }
+
+const VIEWS: &str = "; there are data, row/I, col/I, axis/K/I, range/R, slice/EXPR, and below T/, field/NAME/, as/DTYPE/ and \
+                     value/ the same";
 
 /// Why a source has no file of this path, and what may have been meant.
 pub(super) fn why_missing(source: &Path, source_args: &SourceArgs, path: &str) -> Option<Failure> {
@@ -75,6 +83,9 @@ mod tests {
             ("slcie", Some("slice")),
             ("feild", Some("field")),
             ("t", Some("T")),
+            // The start of a name, of that name alone.
+            ("ran", Some("range")),
+            ("sha", Some("shape")),
             ("b", None),
             ("temperature", None),
             ("", None),

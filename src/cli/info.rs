@@ -10,7 +10,7 @@ use super::examples::{Reach, Subject, examples};
 use super::ls::{Row, write_table};
 use super::place::{Facts, Place};
 use super::style::{FAINT, NAME, TITLE, stdout, terminal_width};
-use super::table::{human, plain, shortened};
+use super::table::{human, printable, shortened};
 use super::{Failure, SourceArgs};
 use crate::catalog::Described;
 use crate::convert::{Element, Scaling};
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let written = out.write_all(gap.as_bytes()).and_then(|()| match found {
             Found::Array(report) => report.write(&mut out),
             Found::Arrays(facts) => {
-                writeln!(out, "{TITLE}{}{TITLE:#}: {} arrays", plain(&path.display().to_string()), facts.len())?;
+                writeln!(out, "{TITLE}{}{TITLE:#}: {} arrays", printable(&path.display().to_string()), facts.len())?;
                 let rows: Vec<Row> = facts.iter().map(Row::of_facts).collect();
                 write_table(&mut out, &rows, terminal_width().unwrap_or(0))
             }
@@ -105,6 +105,7 @@ fn find(path: &Path, source_args: &SourceArgs) -> Result<Found, Failure> {
                 facts.name
             )))
         }
+        Err(failure) if !place.is_folder(&name) => Err(failure),
         Err(failure) => match arrays(&name) {
             found if found.is_empty() => Err(failure),
             found => Ok(Found::Arrays(found)),
@@ -241,18 +242,19 @@ impl Report {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let Facts { info, dtype, element, shape, dims, .. } = &self.facts;
-        writeln!(out, "{TITLE}{}{TITLE:#}", plain(&self.shown))?;
+        writeln!(out, "{TITLE}{}{TITLE:#}", printable(&self.shown))?;
         let text = |key: &str| info[key].as_str().unwrap_or_default();
         let screen = terminal_width().unwrap_or(usize::MAX);
         let mut line = |key: &str, value: String| -> io::Result<()> {
             // Of lists each line has the name but the first.
-            writeln!(out, "  {NAME}{key:11}{NAME:#} {}", shortened(&plain(&value), screen.saturating_sub(14)))
+            writeln!(out, "  {NAME}{key:13}{NAME:#} {}", shortened(&printable(&value), screen.saturating_sub(16)))
         };
         line("name", self.facts.name.clone())?;
         line("format", text("format").to_owned())?;
         line("dtype", format!("{dtype}: {}", in_words(dtype, element.as_deref())))?;
         let (count, bytes) = (crate::layout::count(shape), self.facts.bytes());
-        line("shape", format!("{}: {} axes, {count} elements", shown_shape(shape), shape.len()))?;
+        let axes = if shape.len() == 1 { "1 axis".to_owned() } else { format!("{} axes", shape.len()) };
+        line("shape", format!("{}: {axes}, {count} elements", shown_shape(shape)))?;
         if dims.iter().any(|dim| !dim.is_empty()) {
             line(
                 "axes",

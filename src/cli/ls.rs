@@ -28,7 +28,7 @@ Files that are not served come last, and say why in the place of the format.
 Examples:
   afbfs ls data
   afbfs ls --dtype float --ndim 2 --sort size --reverse data
-  afbfs ls --name 'a*' --min-size 1K data
+  afbfs ls --name 'h*' --min-size 1K data
   afbfs ls data | awk -F '\\t' 'NR > 1 { bytes += $5 } END { print bytes }'
   afbfs ls --errors data
   afbfs ls --json data")]

@@ -143,6 +143,11 @@ impl Place {
         self.kind(path) == Some(Kind::File)
     }
 
+    /// Whether there is a folder.
+    pub(super) fn is_folder(&self, path: &str) -> bool {
+        self.kind(path) == Some(Kind::Folder)
+    }
+
     /// What a small file says.
     fn read(&self, path: &str) -> Option<Vec<u8>> {
         let fs = match self {

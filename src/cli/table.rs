@@ -44,15 +44,17 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
     front.into_iter().chain([DOTS]).chain(back.into_iter().rev()).collect()
 }
 
-/// A text with what would end a cell or a line, or work on a terminal, written as an escape.
+/// A text with what would end a cell or a line, or work on a terminal, written as an escape; so that names can be told apart,
+/// backslashes as well.
 pub(super) fn plain(text: &str) -> String {
+    printable(&text.replace('\\', "\\\\"))
+}
+
+/// The same, with backslashes as they are.
+pub(super) fn printable(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
-        match letter {
-            _ if letter.is_control() => plain.extend(letter.escape_default()),
-            '\\' => plain += "\\\\",
-            _ => plain.push(letter),
-        }
+        if letter.is_control() { plain.extend(letter.escape_default()) } else { plain.push(letter) }
     }
     plain
 }

@@ -82,13 +82,13 @@ pub fn view_of(expression: &str) -> Result<(String, View), PathError> {
     Ok((name.trim_end_matches('/').to_owned(), chain.view()))
 }
 
-/// Checks that in an expression over the array `name` it is this name that is read.
+/// Checks that the name of an array is read as one in an expression.
 ///
 /// # Errors
 /// If it ends in what reads as a part of the expression.
-pub fn check_end(name: &str, expression: &str) -> Result<(), PathError> {
+pub fn check_end(name: &str) -> Result<(), PathError> {
     check_name(name)?;
-    if split_name(expression).0 != name {
+    if split_name(&format!("{name}[0]")).0 != name {
         return refuse(format!(
             "`{name}` would not be read as an array's name in an expression: use the full name of its file, `{name}.npy` or so"
         ));

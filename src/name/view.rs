@@ -110,10 +110,7 @@ impl std::fmt::Display for NoView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(missing) => write!(f, "is a folder; name a file in it, such as {missing}"),
-            Self::Unknown(name) => write!(
-                f,
-                "no view is called `{name}`; there are data, row/I, col/I, axis/K/I, range/R, slice/EXPR, and below T/, field/NAME/, as/DTYPE/ and value/ the same"
-            ),
+            Self::Unknown(name) => write!(f, "no view is called `{name}`"),
             Self::Malformed(folder, name, names) => write!(f, "`{name}` means nothing in {folder}/; there are {names}"),
             Self::Behind(rest) => write!(f, "`{rest}` stands behind a file, which has nothing below it"),
         }
@@ -243,7 +240,7 @@ pub fn expression_of(path: &str, forms: &[&str]) -> Result<String, PathError> {
     let text = view.expression(&name, |_| {
         refuse("the scale and the offset of `value`, the array says: name its folder with --source")
     })?;
-    check_end(&name, &text)?;
+    check_end(&name)?;
     Ok(text)
 }
 
