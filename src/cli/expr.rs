@@ -18,10 +18,11 @@ a comment. Without --source, and outside of mounts of afbfs, only the path is lo
 expression is the canonical one.
 
 Examples:
-  afbfs expr a/slice/2,::2                 # prints a[2, ::2]
-  afbfs expr log/field/at/T/row/0          # prints log['at'].T[0]
-  afbfs expr a/as/f4/col/0.npy             # prints a.astype('f4')[:, 0]  # .npy: numpy.save of it
-  afbfs expr --source data a/T/row/-1      # prints a[:, 5]")]
+  afbfs expr a/slice/2,::2               # prints a[2, ::2]
+  afbfs expr log/field/at/T/row/0        # prints log['at'].T[0]
+  afbfs expr a/as/f4/row/0               # prints a.astype('f4')[0]
+  afbfs expr a/row/0.npy                 # prints a[0]  # .npy: numpy.save of it
+  afbfs expr --source data a/T/row/-1    # prints a[:, 5]")]
 pub(super) struct Args {
     /// Paths of files in the tree, as below a mount, or in one
     #[arg(required = true, value_name = "PATH")]

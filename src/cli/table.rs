@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_table_is_as_wide_as_the_screen_at_most() {
-        let column = |title, may_shrink| Column { title, style: Style::new(), is_right: !may_shrink, may_shrink };
+        let column = |title, may_shrink: bool| Column { title, style: Style::new(), is_right: !may_shrink, may_shrink };
         let columns = [column("NAME", true), column("SIZE", false)];
         let rows = [["a long name of an array".to_owned(), "12".to_owned()], ["b".to_owned(), "3".to_owned()]];
         let written = |screen| {
