@@ -172,7 +172,7 @@ mod tests {
             write(&mut anstream::StripStream::new(&mut out), &columns, &rows, screen).unwrap();
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(written(20), "NAME            SIZE\na long …n array    12\nb                  3\n");
+        assert_eq!(written(20), "NAME            SIZE\na long … array    12\nb                  3\n");
         assert_eq!(written(0), written(1000));
         assert!(written(1).lines().all(|line| line.chars().count() == NARROWEST + GAP + 4));
     }

@@ -27,6 +27,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("float8_e5m2", "f8_e5m2"),
 ];
 
+/// Names of NumPy's whose end is not that of a byte order.
+const WORDS: &[&str] = &["single", "double", "longdouble", "csingle", "cdouble", "clongdouble"];
+
 /// What `astype` is given for a name of `as/`.
 ///
 /// # Errors
@@ -42,6 +45,9 @@ pub fn numpy_name(name: &str) -> Result<String, PathError> {
     }
     if name.starts_with("ibm32") || name.starts_with("bf16") {
         return refuse(format!("NumPy has no type {name}: as/f8 has the same numbers"));
+    }
+    if WORDS.contains(&name) {
+        return Ok(quote(name));
     }
     let ordered = [("be", '>'), ("le", '<')].iter().find_map(|(end, mark)| Some((name.strip_suffix(end)?, mark)));
     match ordered {
