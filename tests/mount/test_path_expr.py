@@ -130,9 +130,10 @@ def test_expressions_and_paths_mean_the_same(folder, arrays, mnt, rng):
         typed = re.sub(r"^a", name, text)
         path = said("path", typed).strip()
         checked = said("path", "--source", folder, typed).strip()
-        # The path has the bytes, and the canonical path is the same file.
-        assert mnt.read(path) == as_stored(wanted), (text, path)
-        assert os.stat(mnt / path).st_ino == os.stat(mnt / checked).st_ino, (text, path, checked)
+        # The path has the bytes, and the canonical path is the same file; but a range of all elements is called data.
+        assert mnt.read(path) == mnt.read(checked) == as_stored(wanted), (text, path, checked)
+        if "/range/" not in path or not checked.endswith("/data"):
+            assert os.stat(mnt / path).st_ino == os.stat(mnt / checked).st_ino, (text, path, checked)
         # And so do expressions of both.
         backs = lines("expr", "--source", folder, path, checked)
         # Without the array, a field of this name is taken for the part of a complex number.
@@ -144,6 +145,7 @@ def test_expressions_and_paths_mean_the_same(folder, arrays, mnt, rng):
             assert "ravel" in text or again.shape == wanted.shape, (text, path, back)
 
 
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
 def test_a_canonical_path_is_its_own(folder, arrays, rng):
     for _ in range(15):
         name = sorted(arrays)[rng.integers(len(arrays))]
