@@ -12,15 +12,20 @@ use clap::{Args, Parser, Subcommand};
 use crate::catalog::Links;
 use crate::format::raw::Spec;
 
+mod append;
 mod cat;
+mod cp;
+mod create;
 mod fstab;
 mod logging;
 mod ls;
 mod mount;
 mod privileges;
+mod progress;
 mod umount;
 mod unmounter;
 mod unpack;
+mod views;
 
 /// Shows every slice of every array file as a plain file.
 #[derive(Debug, Parser)]
@@ -38,8 +43,14 @@ enum Command {
     Umount(umount::Args),
     /// List the arrays in files and folders
     Ls(ls::Args),
-    /// Write a slice to standard output, with no mount
+    /// Write slices to standard output, with no mount
     Cat(cat::Args),
+    /// Write a file into a slice, with no mount
+    Cp(cp::Args),
+    /// Make a new array file, sparse or filled
+    Create(create::Args),
+    /// Add rows from standard input to an array file
+    Append(append::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
     /// Print the path of a NumPy expression
@@ -94,6 +105,11 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Ends with status 2, as for any wrong usage that is seen only after the arguments have been read.
+fn usage(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{message}\n")).exit()
+}
+
 /// Where an array lies, as a path that names no file.
 fn absolute(path: &std::path::Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
@@ -108,6 +124,9 @@ pub fn run() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Cp(args) => cp::run(&args),
+        Command::Create(args) => create::run(&args),
+        Command::Append(args) => append::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
     };
