@@ -73,6 +73,8 @@ struct Growing {
     row: u64,
     /// The byte behind the last row.
     end: u64,
+    /// Bytes of the file, of which more may lie there.
+    len: u64,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -114,42 +116,43 @@ impl Growing {
         };
         let end = rows.checked_mul(row).and_then(|bytes| bytes.checked_add(offset));
         let Some(end) = end.filter(|&end| i64::try_from(end).is_ok()) else { return refuse("is larger than any file") };
+        let len = file.metadata().map_err(|error| failure(&path, error))?.len();
         let row_shape = row_shape.to_vec();
-        Ok(Growing { path, file, dtype, row_shape, rows: *rows, row, end })
+        Ok(Growing { path, file, dtype, row_shape, rows: *rows, row, end, len })
     }
 
     /// Writes rows behind the last one and makes them durable; `commit` then has them counted.
     fn grow(&self, args: &Args, commit: impl FnOnce(u64) -> Result<(), Failure>) -> Result<(), Failure> {
-        let len = self.file.metadata().map_err(|error| self.failure(error))?.len();
-        let outcome = self.write(args, commit);
-        if outcome.is_err() {
-            // What does not count goes again, but not what lay there before.
-            let now = self.file.metadata().map_or(0, |found| found.len());
-            let kept = len.max(self.end);
-            if now > kept {
-                let _ = self.file.set_len(kept);
-            }
+        let (count, rest) = self.write(args).inspect_err(|_| self.cut())?;
+        if count > 0 {
+            commit(self.rows + count)?;
         }
-        outcome
+        if rest > 0 { Err(self.partial(&format!("{count} rows were added"), rest)) } else { Ok(()) }
     }
 
-    fn write(&self, args: &Args, commit: impl FnOnce(u64) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Writes rows that do not count yet. Gives their number, and the bytes behind them that were no whole row.
+    fn write(&self, args: &Args) -> Result<(u64, u64), Failure> {
         let mut source = Rows::new(args, self)?;
         let bytes = source.pour(&self.file, self.end).map_err(|error| error.of(&self.path))?;
         let (count, rest) = (bytes / self.row, bytes % self.row);
         if rest > 0 && source.is_whole() {
             return Err(self.partial("nothing was added", rest));
         }
-        let now = self.rows.checked_add(count).filter(|_| i64::try_from(self.end + bytes).is_ok());
-        let now = now.ok_or_else(|| self.failure(Errno::FBIG))?;
         if rest > 0 {
             self.file.set_len(self.end + bytes - rest).map_err(|error| self.failure(error))?;
         }
         if count > 0 {
             self.file.sync_all().map_err(|error| self.failure(error))?;
-            commit(now)?;
         }
-        if rest > 0 { Err(self.partial(&format!("{count} rows were added"), rest)) } else { Ok(()) }
+        Ok((count, rest))
+    }
+
+    /// Takes away again what does not count, as far as the file has grown.
+    fn cut(&self) {
+        if self.file.metadata().is_ok_and(|now| now.len() > self.len) {
+            // What stays does no harm.
+            let _ = self.file.set_len(self.len);
+        }
     }
 
     fn partial(&self, done: &str, rest: u64) -> Failure {

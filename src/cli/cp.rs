@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -10,6 +11,7 @@ use rustix::io::Errno;
 use super::views::{CHUNK, Tree, places};
 use super::{Failure, SourceArgs, usage};
 use crate::fs::{Access, Changes, Source};
+use crate::store::FileId;
 
 /// Bytes from a pipe that wait in memory; what is longer waits in a file.
 const WAITING: usize = 16 << 20;
@@ -73,6 +75,7 @@ struct Input {
     from: Box<dyn Read>,
     /// Bytes that are still to come, where that is known.
     len: Option<u64>,
+    id: FileId,
 }
 
 impl Input {
@@ -97,12 +100,15 @@ impl Input {
         } else {
             None
         };
-        Ok(Input { from: Box::new(file), shown, len })
+        let id = FileId { device: found.dev(), inode: found.ino() };
+        Ok(Input { from: Box::new(file), shown, len, id })
     }
 
     /// Makes sure that so many bytes come, or, of a part, no more than that.
     fn check(&mut self, len: u64, target: &Target<'_>, is_part: bool) -> Result<(), Failure> {
-        if self.len.is_none() && !is_part {
+        // What comes out of the array file itself would be overwritten before it is read.
+        let is_itself = target.tree.fs.array_file(target.handle).is_some_and(|file| file.id() == self.id);
+        if self.len.is_none() && !is_part || is_itself {
             self.spool(len)?;
         }
         let Some(found) = self.len else { return Ok(()) };

@@ -109,6 +109,16 @@ def test_a_long_input_from_a_pipe(source, scratch, rng):
     refused(source, answer, "TMPDIR")
 
 
+def test_an_array_goes_into_itself(source, rng):
+    array = rng.random((900, 900))
+    array.tofile(source / "x_900x900_f8.raw")
+    done(afbfs("cp", source / "x_900x900_f8.raw", source / "x_900x900_f8.raw/T/data"))
+    assert (source / "x_900x900_f8.raw").read_bytes() == array.T.tobytes()
+    script = '"$AFBFS_BIN" cat "$1" | "$AFBFS_BIN" cp - "$2"'
+    done(shell(script, source / "x_900x900_f8/T/data", source / "x_900x900_f8/data"))
+    assert (source / "x_900x900_f8.raw").read_bytes() == array.tobytes()
+
+
 def test_a_text_is_stored_as_a_whole_or_not_at_all(source, array):
     before = (source / "a.npy").read_bytes()
     for text, words in [

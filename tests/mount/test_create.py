@@ -86,9 +86,9 @@ def test_space_on_demand(scratch):
     done(afbfs("create", scratch / "a.npy", "--dtype", "f8", "--shape", "1000x1000", "--allocate"))
     assert (scratch / "a.npy").stat().st_blocks * 512 >= 8_000_000
     same(np.load(scratch / "a.npy"), np.zeros((1000, 1000)))
-    answer = afbfs("create", scratch / "b.npy", "--dtype", "f8", "--shape", "100000x100000000", "--allocate")
-    refused(answer, "b.npy", "needs 80000000000128 bytes", "left")
-    refused(afbfs("create", scratch / "b.npy", "--dtype", "f8", "--shape", "100000x100000000", "--fill", "1"), "sparse")
+    answer = afbfs("create", scratch / "b.npy", "--dtype", "f8", "--shape", "1000x1000000000", "--allocate")
+    refused(answer, "b.npy", "needs 8000000000128 bytes", "left")
+    refused(afbfs("create", scratch / "b.npy", "--dtype", "f8", "--shape", "1000x1000000000", "--fill", "1"), "sparse")
     assert os.listdir(scratch) == ["a.npy"]
 
 

@@ -10,7 +10,6 @@ use super::{Args, Growing, failure, header};
 use crate::format::Refusal;
 use crate::format::npy::{self, Header, MAGIC};
 use crate::layout::Order;
-use crate::source::ReadAt;
 use crate::unpack::{self, Disk, Pending};
 
 pub(super) fn append(args: &Args, path: PathBuf, file: File) -> Result<(), Failure> {
@@ -27,7 +26,7 @@ pub(super) fn append(args: &Args, path: PathBuf, file: File) -> Result<(), Failu
     let mut head = vec![0; offset as usize];
     file.read_exact_at(&mut head, 0).map_err(|error| failure(&path, error))?;
     let growing = Growing::new(path, file, dtype, &shape, offset)?;
-    check(&growing, disk.len())?;
+    check(&growing)?;
     if !args.rewrite && header::change(&head, growing.rows.saturating_add(1)).is_none() {
         return Err(no_room(&growing));
     }
@@ -37,14 +36,17 @@ pub(super) fn append(args: &Args, path: PathBuf, file: File) -> Result<(), Failu
             growing.file.sync_all().map_err(|error| growing.failure(error))
         }
         None if args.rewrite => rewrite(&growing, offset, rows),
-        None => Err(no_room(&growing)),
+        None => {
+            growing.cut();
+            Err(no_room(&growing))
+        }
     })
 }
 
 /// Sees to it that all rows are there, and nothing behind them that somebody would miss.
-fn check(growing: &Growing, len: u64) -> Result<(), Failure> {
-    let Growing { path, end, .. } = growing;
-    if len < *end {
+fn check(growing: &Growing) -> Result<(), Failure> {
+    let Growing { path, end, len, .. } = growing;
+    if len < end {
         let path = path.display();
         return Err(Failure(format!(
             "{path}: was truncated: its header claims {end} bytes, and it has {len}; save it again"

@@ -29,7 +29,7 @@ pub(super) fn npy(args: &Args, wanted: &Wanted, progress: &Progress) -> Result<(
 
 pub(super) fn raw(args: &Args, wanted: &Wanted, name: &str, progress: &Progress) -> Result<(), Failure> {
     let text = sidecar(wanted);
-    if text.len() > MAX_SIDECAR || Spec::from_toml(&text).is_ok_and(|spec| spec.dtype != wanted.dtype) {
+    if text.len() > MAX_SIDECAR || !Spec::from_toml(&text).is_ok_and(|spec| spec.dtype == wanted.dtype) {
         return Err(Failure(format!("{name}: its type cannot be written in a sidecar; make a .npy file")));
     }
     let (pending, file) = Pending::file(&args.file, args.force)?;
@@ -93,7 +93,7 @@ fn write(args: &Args, wanted: &Wanted, file: &File, head: &[u8], progress: &Prog
         })?;
     }
     if !wanted.is_sparse() {
-        progress.begin(&args.file.display().to_string(), elements.end - elements.start);
+        progress.begin(&args.file.file_name().unwrap_or_default().to_string_lossy(), elements.end - elements.start);
         let piece = wanted.fill.repeat((PIECE / wanted.fill.len()).max(1));
         let mut at = elements.start;
         while at < elements.end {
