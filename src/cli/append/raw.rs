@@ -43,7 +43,9 @@ pub(super) fn append(args: &Args, path: PathBuf, file: File) -> Result<(), Failu
     let (dtype, offset) = (spec.dtype.clone(), spec.offset);
     let is_open = matches!(spec.shape[..], [None, ..]);
     let growing = Growing::new(path.clone(), file, dtype, &shape, offset)?;
-    let at_work = if is_open { sidecar.with_rows(growing.rows, true)? } else { sidecar.text.clone() };
+    // Also where it changes only at the end: whether that can be is known before.
+    let changed = sidecar.with_rows(growing.rows, is_open)?;
+    let at_work = if is_open { changed } else { sidecar.text.clone() };
     // What it says when all is done.
     let kept = without_note(&at_work);
     if at_work != sidecar.text {
