@@ -24,7 +24,7 @@ pub(super) enum Rows {
     /// Text of standard input.
     Text(Box<Reader>),
     /// An array.
-    Array { tree: Tree, data: String },
+    Array { tree: Box<Tree>, data: String },
 }
 
 /// Why rows did not come or could not be written.
@@ -157,5 +157,5 @@ fn array(path: &Path, args: &Args, growing: &Growing) -> Result<Rows, Failure> {
             growing.dtype
         )));
     }
-    Ok(Rows::Array { tree, data: format!("{array}/data") })
+    Ok(Rows::Array { tree: Box::new(tree), data: format!("{array}/data") })
 }
