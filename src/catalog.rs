@@ -41,6 +41,7 @@ mod pieces;
 mod reader;
 mod resolve;
 
+pub(crate) use contents::is_array_folder;
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 

@@ -12,8 +12,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::catalog::Links;
 use crate::format::raw::Spec;
 
+mod append;
 mod cat;
 mod check;
+mod cp;
+mod create;
 mod doctor;
 mod examples;
 mod expr;
@@ -28,12 +31,14 @@ mod mounted;
 mod path;
 mod place;
 mod privileges;
+mod progress;
 mod stat;
 mod style;
 mod table;
 mod umount;
 mod unmounter;
 mod unpack;
+mod views;
 
 /// Shows every slice of every array file as a plain file.
 #[derive(Debug, Parser)]
@@ -63,8 +68,14 @@ enum Command {
     Ls(ls::Args),
     /// Show all that is known of an array, and what can be done with it
     Info(info::Args),
-    /// Write a slice to standard output, with no mount
+    /// Write slices to standard output, with no mount
     Cat(cat::Args),
+    /// Write a file into a slice, with no mount
+    Cp(cp::Args),
+    /// Make a new array file, sparse or filled
+    Create(create::Args),
+    /// Add rows from standard input to an array file
+    Append(append::Args),
     /// Show what a mount has done so far, or does now
     Stat(stat::Args),
     /// Check whether everything is there that mounting needs
@@ -126,6 +137,11 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Ends with status 2, as for any wrong usage that is seen only after the arguments have been read.
+fn usage(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{message}\n")).exit()
+}
+
 /// Where an array lies, as a path that names no file.
 fn absolute(path: &std::path::Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
@@ -143,6 +159,9 @@ pub fn run() -> ExitCode {
         Command::Cat(args) => cat::run(&args),
         Command::Stat(args) => stat::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Cp(args) => cp::run(&args),
+        Command::Create(args) => create::run(&args),
+        Command::Append(args) => append::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Path(args) => path::run(&args),

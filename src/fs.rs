@@ -8,7 +8,7 @@
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
-//! - `open`, `io`: handles, reading and writing, truncation, syncing.
+//! - `open`, `io`, `whole`: handles, reading and writing, truncation, syncing; a file that is written as a whole.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
 //! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
@@ -40,6 +40,7 @@ mod spool;
 mod stats;
 mod stream;
 mod tree;
+mod whole;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
 pub use coherence::Cached;

@@ -11,6 +11,7 @@ use super::elements::Bytes;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
 use super::picture::Reading;
+use super::spool::Fault;
 use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::format::Checksum;
@@ -245,6 +246,14 @@ impl Fs {
 
     /// Stores what waits to be complete: text, and elements of which a part was written.
     fn store_pending(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Errno> {
+        self.complete(file, source).map_err(|fault| {
+            log::debug!("{}: {fault}", self.catalog.path_of(&file.tree.description.origin).display());
+            fault.errno()
+        })
+    }
+
+    /// The same, with the reason where it is refused.
+    pub(super) fn complete(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Fault> {
         let shared = &file.shared;
         let _turn = shared.file.writes();
         let mut pending = lock(&shared.pending);
@@ -257,10 +266,7 @@ impl Fs {
         }
         self.catalog.revalidate(&file.tree.description, &shared.file, &file.validity)?;
         let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
-        if let Err(fault) = file.body.store(&mut pending, bytes_of(shared), &store) {
-            log::debug!("{}: {fault}", self.catalog.path_of(&file.tree.description.origin).display());
-            return Err(fault.errno());
-        }
+        file.body.store(&mut pending, bytes_of(shared), &store)?;
         drop(pending);
         self.note_write(file, 0..file.body.view.len())?;
         Ok(Vec::new())
