@@ -13,7 +13,7 @@ import pytest
 from conftest import SEED
 from harness import mounted, needs_command, run, shell
 
-# AFBFS_WALKS=10000 for a long run.
+# AFBFS_WALKS=1000 for a long run.
 COUNT = int(os.environ.get("AFBFS_WALKS", "200"))
 TYPES = ["<f8", ">i2", "u1", "<c8", "<f4", "S5"]
 NEEDLE = b"needle"
