@@ -3,6 +3,7 @@
 //! Each subcommand is a file; [`run`] hands over and turns failures into messages and an exit status (0, 1 for a
 //! failure, 2 for wrong usage).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,12 +13,17 @@ use clap::{Args, Parser, Subcommand};
 use crate::catalog::Links;
 use crate::format::raw::Spec;
 
+mod background;
 mod cat;
 mod fstab;
+mod helper;
 mod logging;
 mod ls;
+mod manual;
 mod mount;
+mod notify;
 mod privileges;
+mod progress;
 mod umount;
 mod unmounter;
 mod unpack;
@@ -48,6 +54,12 @@ enum Command {
         /// The expression, such as 'a[42, ::2]' or "a['x'].T[3]"
         expression: String,
     },
+    /// Print what a shell needs to complete the words of afbfs
+    #[command(after_help = "Example:\n  afbfs completions bash >~/.local/share/bash-completion/completions/afbfs")]
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages, of each subcommand one
+    #[command(after_help = "Example:\n  afbfs man man1 && man -l man1/afbfs-mount.1")]
+    Man(manual::ManArgs),
 }
 
 /// How array files are found; the same for all subcommands that open some.
@@ -86,6 +98,11 @@ impl Failure {
     fn new(message: impl fmt::Display) -> Failure {
         Failure(message.to_string())
     }
+
+    /// One of which another process has told.
+    fn said() -> Failure {
+        Failure(String::new())
+    }
 }
 
 impl<E: std::error::Error> From<E> for Failure {
@@ -99,23 +116,44 @@ fn absolute(path: &std::path::Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Runs the command that was typed.
+/// Runs the command that was typed, or the mount that mount(8) asks for.
 pub fn run() -> ExitCode {
-    // Usage errors end here, with status 2.
-    let cli = Cli::parse();
-    let outcome = match cli.command {
-        Command::Mount(args) => mount::run(args),
+    let called: Vec<OsString> = std::env::args_os().collect();
+    match helper::words(&called) {
+        Ok(None) => {
+            // Usage errors end here, with status 2.
+            let cli = Cli::parse_from(&called);
+            conclude(execute(cli.command, &called), ExitCode::FAILURE)
+        }
+        Ok(Some(words)) => {
+            let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| helper::end(&error));
+            conclude(execute(cli.command, &words), helper::FAILED.into())
+        }
+        Err(failure) => conclude(Err(failure), helper::FAILED.into()),
+    }
+}
+
+fn execute(command: Command, words: &[OsString]) -> Result<(), Failure> {
+    match command {
+        Command::Mount(args) => mount::run(args, words),
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
-    };
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+    }
+}
+
+fn conclude(outcome: Result<(), Failure>, failed: ExitCode) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
-            eprintln!("afbfs: {message}");
-            ExitCode::FAILURE
+            if !message.is_empty() {
+                eprintln!("afbfs: {message}");
+            }
+            failed
         }
     }
 }

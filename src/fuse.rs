@@ -36,7 +36,7 @@ mod passthrough;
 mod server;
 mod shares;
 
-pub use server::Server;
+pub use server::{Others, Server};
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
 use passthrough::Backings;

@@ -101,6 +101,14 @@
 //! any offset, and writes, for which the form says which headers mean the same as its own. A test in `tests/mount/test_forms.py` has the
 //! program that owns the form read it and write it.
 
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    target_endian = "little",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!("afbfs runs on Linux on 64-bit, little-endian x86-64 and aarch64, and nowhere else");
+
 pub mod catalog;
 pub mod cli;
 pub mod convert;

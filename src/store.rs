@@ -34,8 +34,9 @@ pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
-pub use sync::sync;
+pub use sync::{sync, unwritten};
 mod sys;
+pub use sys::close_on_exec;
 mod tile;
 
 /// `f_type` of tmpfs, from statfs(2).
