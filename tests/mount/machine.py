@@ -15,7 +15,7 @@ class Machine:
         self.scratch, self.pid = scratch, pid
 
     def run(self, *command, **how):
-        environment = os.environ | {"PATH": f"{self.scratch / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        environment = os.environ | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
         user = how.pop("user", None)
         as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return run("nsenter", f"--mount=/proc/{self.pid}/ns/mnt", *as_user, *command, env=environment, **how)
@@ -59,10 +59,13 @@ def machine(scratch, *helpers, fuse_conf=""):
         here = os.readlink("/proc/self/ns/mnt")
         eventually(lambda: os.readlink(f"/proc/{keeper.pid}/ns/mnt") != here, "the namespace is there")
         made = Machine(scratch, keeper.pid)
+        # Copies of other tests' mounts, which would keep them from ending.
+        made.run("umount", "--all", "--lazy", "--types", "fuse.afbfs")
         for name in ["fstab", "fuse.conf"]:
             made.does("mount", "--bind", scratch / name, f"/etc/{name}")
-        lower = f"lowerdir={scratch / 'sbin'}:/usr/sbin"
-        made.does("mount", "-t", "overlay", "-o", lower, "overlay", "/usr/sbin")
+        for name in ["bin", "sbin"]:
+            lower = f"lowerdir={scratch / name}:/usr/{name}"
+            made.does("mount", "-t", "overlay", "-o", lower, "overlay", f"/usr/{name}")
         yield made
     finally:
         for pid in daemons_below(scratch):
