@@ -66,7 +66,7 @@
 //! - A record of names. Every name is parsed when it is looked up.
 //! - Reading ahead, opening ahead, an index of the source. A folder is listed by names alone.
 //! - A configuration file, and state between mounts.
-//! - Owners and modes of our own: views have those of the array file, and the kernel checks them.
+//! - Owners and modes of our own: views have those of the array file, or those that options name, and the kernel checks them.
 //!
 //! # Decisions that may surprise
 //!

@@ -29,7 +29,9 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
 
 pub(super) fn man(args: &ManArgs) -> Result<(), Failure> {
     let Some(folder) = &args.folder else {
-        return super::print(page(Man::new(Cli::command()))?.trim_end());
+        let mut command = Cli::command().disable_help_subcommand(true);
+        command.build();
+        return super::print(page(Man::new(command))?.trim_end());
     };
     let failed = |error: std::io::Error| Failure(format!("{}: {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
