@@ -40,7 +40,7 @@ mod tree;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
 pub use coherence::Cached;
-pub use io::{Source, Written};
+pub use io::{Source, Truncated, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};

@@ -44,6 +44,15 @@ impl Written {
     }
 }
 
+/// What a truncation did that the kernel's cache is to learn of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// The bytes of the file that were filled with zeros, since it had been cut off before them.
+    pub zeros: Range<u64>,
+    /// Inodes whose pages in the kernel's cache show some of these bytes; the file itself may be one of them.
+    pub cached: Vec<Cached>,
+}
+
 /// Zeros for gaps.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
@@ -141,31 +150,24 @@ impl Fs {
         }
     }
 
-    /// Truncates a file within its fixed size, or extends what was truncated. Gives the inodes whose cached pages are
-    /// to be dropped.
+    /// Truncates a file within its fixed size, or extends what was truncated.
     ///
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
-    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<Cached>, Errno> {
+    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Truncated, Errno> {
         let super::Node::Leaf(tree, leaf, _) = self.node(inode)? else { return Err(Errno::PERM) };
-        if matches!(leaf, super::Leaf::Fact(_)) {
+        if matches!(leaf, super::Leaf::Fact(_)) || tree.is_preview(&leaf) {
             return Err(Errno::PERM);
         }
-        if tree.is_preview(&leaf) {
-            return Err(Errno::PERM);
-        }
-        let mut cached = Vec::new();
         if let Some(shared) = self.inodes.written(inode)
             && shared.body.is_picture()
         {
-            super::picture::truncate(&shared, size)?;
-            return Ok(cached);
+            return super::picture::truncate(&shared, size).map(|()| Truncated::default());
         }
         if let Some(shared) = self.inodes.written(inode)
             && let Some(text) = shared.body.text()
         {
-            super::spool::truncate(&shared, text, size)?;
-            return Ok(cached);
+            return super::spool::truncate(&shared, text, size).map(|()| Truncated::default());
         }
         if size > tree.len_of(&leaf).ok_or(Errno::NOENT)? {
             return Err(Errno::FBIG);
@@ -173,26 +175,39 @@ impl Fs {
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;
             let file = writer(&handle)?;
-            let _turn = file.shared.file.writes();
-            if lock(&file.shared.written_end).is_some_and(|end| end < size) {
-                self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
-                fill_gap(&file.shared, size)?;
+            let truncated = self.cut(&file.shared, &file.validity, file.extent.clone(), size)?;
+            if !truncated.zeros.is_empty() {
                 self.note_write(file, 0..size)?;
-                cached = self.coherence.overlapping(file.shared.file.id(), &file.extent, None);
             }
-            *lock(&file.shared.written_end) = Some(size);
-        } else if let Some(shared) = self.inodes.written(inode) {
-            // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
-            let _turn = shared.file.writes();
-            if lock(&shared.written_end).is_some_and(|end| end < size) {
-                self.catalog.revalidate(&tree.description, &shared.file, &Validity::default())?;
-                fill_gap(&shared, size)?;
-                shared.file.touch()?;
-            }
-            *lock(&shared.written_end) = Some(size);
-            cached = self.coherence.overlapping(shared.file.id(), &(0..u64::MAX), None);
+            return Ok(truncated);
         }
-        Ok(cached)
+        // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
+        let Some(shared) = self.inodes.written(inode) else { return Ok(Truncated::default()) };
+        let truncated = self.cut(&shared, &Validity::default(), 0..u64::MAX, size)?;
+        if !truncated.zeros.is_empty() {
+            shared.file.touch()?;
+        }
+        Ok(truncated)
+    }
+
+    /// Moves the written end to `size`. What was cut off before it is filled with zeros.
+    fn cut(&self, shared: &Shared, validity: &Validity, extent: Range<u64>, size: u64) -> Result<Truncated, Errno> {
+        let _turn = shared.file.writes();
+        let before = *lock(&shared.written_end);
+        let mut truncated = Truncated::default();
+        if let Some(end) = before.filter(|&end| end < size) {
+            self.catalog.revalidate(&shared.tree.description, &shared.file, validity)?;
+            fill_gap(shared, size)?;
+            truncated =
+                Truncated { zeros: end..size, cached: self.coherence.overlapping(shared.file.id(), &extent, None) };
+        }
+        *lock(&shared.written_end) = Some(size);
+        Ok(truncated)
+    }
+
+    /// Notes that the kernel is about to keep pages of an inode, which it may have kept before.
+    pub fn keeps_again(&self, cached: &Cached) {
+        self.coherence.mark_again(cached);
     }
 
     /// What closing a descriptor asks for: what waits is stored, the time moves if something was written, and a write error is

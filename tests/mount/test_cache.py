@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness import mounted, needs_root, refused
+from kernel import sent
 from oracle import check_view, save_random
 
 PAGE = mmap.PAGESIZE
@@ -209,6 +210,58 @@ def test_extending_a_view_under_a_dirty_mapping_of_it(grid):
     """
     with mounted(grid.path.parent) as mnt:
         in_time(30, script, mnt / "a/row/3")
+
+
+@pytest.mark.parametrize("length", [8192, 5000, 300])
+def test_zeros_of_an_extension_are_seen_by_mappings_and_sendfile_at_once(grid, length):
+    """In the view itself and in one across it, whose pages the kernel has; what is stored to a mapping before is not lost."""
+    with mounted(grid.path.parent) as mnt:
+        with mnt.open("a/row/3", os.O_RDWR) as fd, mnt.open("a/slice/2:5,::2", os.O_RDWR) as across:
+            mapping, other = mmap.mmap(fd, 8192), mmap.mmap(across, 0)
+            for turn in range(60):
+                start = turn * 17 % length
+                os.pwrite(fd, bytes([turn + 1]) * 8192, 0)
+                mapping[8000:8008] = b"abcdefgh"
+                other[0:4] = b"1234"
+                os.ftruncate(fd, start)
+                os.ftruncate(fd, length)
+                wanted = bytearray(bytes([turn + 1]) * start + bytes(length - start))
+                wanted += bytes([turn + 1]) * (8192 - length)
+                if length <= 8000:
+                    wanted[8000:8008] = b"abcdefgh"
+                assert sent(fd, 8192) == wanted, turn
+                assert mapping[:] == wanted, turn
+                row = b"".join(wanted[at : at + 8] for at in range(0, 8000, 16))
+                assert other[4096:8096] == row, turn
+            mapping.close()
+            other.close()
+
+
+@pytest.mark.parametrize(
+    "rounds, views", [(300, ["a/row/3", "a/slice/2:5,::2", "a/slice/::-1"]), (10, ["a/row/3", "a/row/3"])]
+)
+def test_programs_that_extend_views_across_each_other(grid, rounds, views):
+    """Each waits for pages of the other's view that the kernel does not write before that one is answered."""
+    script = """if True:
+        import mmap, os, sys
+        fd = os.open(sys.argv[1], os.O_RDWR)
+        mapping = mmap.mmap(fd, 0)
+        size = len(mapping)
+        for _ in range(int(sys.argv[2])):
+            for at in range(0, size, 4096):
+                mapping[at : at + 8] = b"abcdefgh"
+            os.ftruncate(fd, 0)
+            mapping[0:8] = b"abcdefgh"
+            os.ftruncate(fd, size)
+    """
+    with mounted(grid.path.parent) as mnt:
+        programs = [subprocess.Popen([sys.executable, "-c", script, mnt / view, str(rounds)]) for view in views]
+        try:
+            for program in programs:
+                assert program.wait(60) == 0
+        finally:
+            for program in programs:
+                program.kill()
 
 
 def test_truncating_a_view_that_another_program_stores_to(grid):

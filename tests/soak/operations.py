@@ -148,6 +148,42 @@ class Operations(Serial):
         shown.write(0, data)
         return shown
 
+    def text(self):
+        """A view of numbers, and the path of its text."""
+        shown = self.views[int(self.rng.integers(len(self.views)))]
+        return (shown, f"{shown.path}.txt") if shown.is_plain and shown.stored_type.kind in "if" else (None, None)
+
+    def do_read_text(self, weight=3):
+        shown, path = self.text()
+        if not shown:
+            return None
+        worker = self.workers[int(self.rng.integers(WORKERS))]
+        cells = np.array(worker.call("whole", self.mnt / path).split(), float).astype(shown.stored_type)
+        numbers = np.frombuffer(shown.bytes(), shown.stored_type)
+        assert np.array_equal(cells, numbers, equal_nan=shown.stored_type.kind == "f"), f"{path} shows other numbers"
+        return shown
+
+    def do_write_text(self, weight=3):
+        """Numbers in cells of any width. Those that are the same stay as they are stored."""
+        shown, path = self.text()
+        if not shown:
+            return None
+        offset, length = self.span(shown)
+        unit = shown.stored_type.itemsize
+        offset, length = offset - offset % unit, -(-length // unit) * unit
+        data = bytes(shown.make(self.rng, length))[:length]
+        if len(data) < length or (shown.stored_type.kind == "f" and not np.isfinite(np.frombuffer(data, shown.stored_type)).all()):
+            return None
+        before = shown.bytes()
+        whole = np.frombuffer(before[:offset] + data + before[offset + length :], shown.stored_type)
+        cells = [str(number) for number in whole.tolist()]
+        text = " ".join(cells) if self.chance(0.5) else "".join(f"{cell},\n" for cell in cells)
+        self.history.append(f"write text of {path}, {length} bytes at {offset} are other numbers")
+        worker = self.workers[int(self.rng.integers(WORKERS))]
+        worker.call("rewrite", self.mnt / path, text.encode(), int(self.rng.integers(1000, 60000)))
+        shown.write(offset, data)
+        return shown
+
     def same_file(self, one, other):
         return one.array is other.array and np.array_equal(one.positions, other.positions)
 
@@ -281,12 +317,12 @@ class Operations(Serial):
     def do_store(self, weight=12):
         """Stores to a shared mapping reach the file at msync, fsync or when it goes; a write(2) meanwhile is not undone."""
         handle, number = self.mapping([mmap.ACCESS_WRITE])
-        if not handle or handle.shown.head or handle.inode.end is not None:
+        if not handle or handle.inode.end is not None:
             return None
         shown = handle.shown
         offset, length = self.span(shown)
         data = bytes(shown.make(self.rng, length))
-        if shown.as_type:
+        if shown.as_type and not self._fits(shown, data):
             return None
         self.freshen(handle)
         self.note(handle, f"store {length} at {offset} to {number}")
