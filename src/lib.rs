@@ -22,7 +22,7 @@
 //! | [`unpack`] | plain copies of compressed arrays; finds arrays as `catalog` does, writes through `store`, and knows no file system | `dtype` to `catalog` |
 //! | [`fs`] | the file system as an ordinary struct: inodes, attributes, handles, coherence | all before it |
 //! | [`fuse`] | the thin adapter to the kernel | `fs` |
-//! | [`mount`] | mounting and unmounting, the kernel's table of mounts | nothing |
+//! | [`mount`] | mounting and unmounting, the kernel's table of mounts, who keeps one busy | nothing |
 //! | [`cli`] | the command | all before it |
 //!
 //! `dtype` to `name` are pure: no files, no system calls, no log. `tests/tidy.rs` checks the order, the purity, and the
