@@ -9,7 +9,7 @@
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
-//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
+//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +33,7 @@ mod open;
 mod patches;
 mod picture;
 mod preview;
+mod served;
 mod special;
 mod spool;
 mod stream;
@@ -50,6 +51,7 @@ use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
+use served::Served;
 use tree::{Leaf, Step, Tree};
 
 /// What a mount may do.
@@ -136,6 +138,7 @@ pub struct Fs {
     handles: Handles,
     inodes: Inodes,
     coherence: Coherence,
+    served: Served,
     counters: Counters,
 }
 
@@ -149,6 +152,7 @@ impl Fs {
             handles: Handles::default(),
             inodes: Inodes::default(),
             coherence: Coherence::default(),
+            served: Served::default(),
             counters: Counters::default(),
         }
     }

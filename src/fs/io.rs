@@ -87,7 +87,13 @@ impl Fs {
                 count(&self.counters.read_bytes, window.end - window.start);
                 // Pages may be filled long after those before them, so that nothing is remembered of these.
                 let anew = (source == Source::PageCache && file.body.is_picture()).then(Reading::default);
-                file.body.read(bytes_of(&file.shared), window, anew.as_ref().unwrap_or(&file.reading), sink)
+                let reading = anew.as_ref().unwrap_or(&file.reading);
+                file.body.read(bytes_of(&file.shared), window.clone(), reading, |bytes| {
+                    if source == Source::PageCache {
+                        self.note_filled(file, window.start, bytes);
+                    }
+                    sink(bytes)
+                })
             }
         }
     }
@@ -118,7 +124,7 @@ impl Fs {
         }
         self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
         let data = &data[..(window.end - window.start) as usize];
-        let written = write_from(file, offset, data, source)?;
+        let written = self.write_from(file, offset, data, source)?;
         count(&self.counters.written_bytes, written as u64);
         self.note_write(file, offset..offset + written as u64)?;
         Ok(Written { count: written, cached })
@@ -208,6 +214,7 @@ impl Fs {
     /// Notes that the kernel is about to keep pages of an inode, which it may have kept before.
     pub fn keeps_again(&self, cached: &Cached) {
         self.coherence.mark_again(cached);
+        self.served.forget(cached.inode);
     }
 
     /// What closing a descriptor asks for: what waits is stored, the time moves if something was written, and a write error is
@@ -418,30 +425,13 @@ impl Fs {
     }
 }
 
-/// Writes to a view. After a truncation, what lies between the written end and the write is filled with zeros; meanwhile
-/// no other write of the file goes on, lest it be overwritten.
-fn write_from(file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Result<usize, Errno> {
-    let mut end = lock(&file.shared.written_end);
-    if end.is_none() {
-        drop(end);
-        return put(&file.shared, offset, data);
-    }
-    let end = end.get_or_insert(0);
-    if source != Source::PageCache {
-        fill_until(end, &file.shared, offset)?;
-    }
-    let written = put(&file.shared, offset, data)?;
-    *end = (*end).max(offset + written as u64);
-    Ok(written)
-}
-
 /// Where the bytes of an open file's array are.
 fn bytes_of(shared: &Shared) -> Bytes<'_> {
     Bytes { files: &shared.files, fill: &shared.tree.description.array.fill }
 }
 
 /// Writes bytes of a file.
-fn put(shared: &Shared, offset: u64, data: &[u8]) -> Result<usize, Errno> {
+pub(super) fn put(shared: &Shared, offset: u64, data: &[u8]) -> Result<usize, Errno> {
     let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
     shared.body.write(&shared.pending, bytes_of(shared), offset, data, &store)
 }
@@ -465,7 +455,7 @@ fn fill_gap(shared: &Shared, until: u64) -> Result<(), Errno> {
     }
 }
 
-fn fill_until(end: &mut u64, shared: &Shared, until: u64) -> Result<(), Errno> {
+pub(super) fn fill_until(end: &mut u64, shared: &Shared, until: u64) -> Result<(), Errno> {
     while *end < until {
         let len = (until - *end).min(ZEROS.len() as u64) as usize;
         *end += put(shared, *end, &ZEROS[..len])? as u64;

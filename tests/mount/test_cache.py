@@ -191,6 +191,57 @@ def test_a_view_of_a_whole_file_keeps_its_size(whole):
             os.pread(fd, 200, 0)
 
 
+def stores_of_two(grid, rng, first, second):
+    """Bytes stored to two mappings, element by element in turn, as the file has them once both are written back."""
+    whole = grid.view()
+    views = [whole.at("data"), whole.transposed().at("data"), whole.row(3), whole.col(5), whole[::-1].at("slice/::-1")]
+    views += [whole[2:5, ::2].at("slice/2:5,::2"), whole.raveled()[10:30000].at("range/10:30000")]
+    one, other = (next(view for view in views if view.path == f"a/{path}") for path in (first, second))
+    model = np.frombuffer(grid.model, np.uint8)
+    with mounted(grid.path.parent) as mnt:
+        with mnt.open(one.path, os.O_RDWR) as fd, mnt.open(other.path, os.O_RDWR) as across:
+            mappings = mmap.mmap(fd, 0), mmap.mmap(across, 0)
+            taken = set()
+            for turn in range(400):
+                view, mapping = ((one, mappings[0]), (other, mappings[1]))[turn % 2]
+                at = int(rng.integers(view.numpy.size))
+                element = view.address.ravel()[at]
+                if element in taken:
+                    continue
+                taken.add(element)
+                data = rng.bytes(8)
+                mapping[8 * at : 8 * at + 8] = data
+                model[element : element + 8] = np.frombuffer(data, np.uint8)
+                if rng.random() < 0.05:
+                    mapping.flush()
+            for mapping in mappings:
+                mapping.flush()
+            for mapping, view in zip(mappings, (one, other)):
+                assert mapping[:] == view.bytes()
+                mapping.close()
+    assert grid.path.read_bytes() == grid.model
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [("data", "T/data"), ("row/3", "slice/2:5,::2"), ("col/5", "data"), ("slice/::-1", "range/10:30000")],
+)
+def test_two_mappings_keep_what_is_stored_to_different_elements(grid, rng, first, second):
+    """Though they show the same pages of the file: of a page that is written back only what was changed is stored."""
+    stores_of_two(grid, rng, first, second)
+
+
+def test_a_mapping_keeps_what_another_program_stored_beside_it(grid, rng):
+    """A page that is written back does not undo what came into the array file behind the mount's back."""
+    view = grid.view().row(3)
+    with mounted(grid.path.parent) as mnt, mnt.open("a/row/3", os.O_RDWR) as fd, mmap.mmap(fd, 0) as mapping:
+        mapping[0:8] = b"abcdefgh"
+        with open(grid.path, "r+b") as file:
+            os.pwrite(file.fileno(), b"12345678", int(view.address[1]))
+        mapping.flush()
+        assert grid.path.read_bytes()[view.address[0] :][:16] == b"abcdefgh12345678"
+
+
 def in_time(seconds, script, *arguments):
     """Runs a Python script that would hang for ever if the mount did."""
     return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], timeout=seconds, check=True)

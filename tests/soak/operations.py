@@ -314,6 +314,27 @@ class Operations(Serial):
         handle.private[number] = True
         return handle.shown
 
+    def store_beside(self, handle, offset, length):
+        """Stores to a mapping of another view what does not meet these bytes of the first: both stay. Only of plain elements."""
+        shown = handle.shown
+        if not shown.is_plain or (self.cache == "pages" and shown.is_whole):
+            return None
+        able = [(h, n) for h in self.handles for n, kind in h.maps.items() if kind == mmap.ACCESS_WRITE]
+        able = [(h, n) for h, n in able if h.shown.array is shown.array and h.inode is not handle.inode]
+        able = [(h, n) for h, n in able if h.shown.is_plain and h.inode.end is None and not h.inode.stale]
+        if not able or (self.cache == "pages" and any(h.shown.is_whole for h, _ in able)):
+            return None
+        other, number = able[int(self.rng.integers(len(able)))]
+        at, size = self.span(other.shown)
+        taken = np.unique(shown.positions[offset : offset + length] // 8)
+        if np.isin(other.shown.positions[at : at + size] // 8, taken).any():
+            return None
+        data = bytes(other.shown.make(self.rng, size))
+        self.note(other, f"store {size} at {at} to {number}, before msync of the other mapping")
+        other.call("store", number, at, data)
+        self.apply(other, at, data)
+        return other, number
+
     def do_store(self, weight=12):
         """Stores to a shared mapping reach the file at msync, fsync or when it goes; a write(2) meanwhile is not undone."""
         handle, number = self.mapping([mmap.ACCESS_WRITE])
@@ -333,17 +354,20 @@ class Operations(Serial):
             self.written_by_another(shown.array)
         others = [h for h in self.handles if h.writes and not h.append and h.shown.array is shown.array]
         others = [h for h in others if h.inode is not handle.inode and h.inode.end is None and not h.shown.as_type]
-        if others and self.chance(0.4):
+        if others and self.chance(0.3):
             other = others[int(self.rng.integers(len(others)))]
             at, length = self.span(other.shown)
             data = bytes(other.shown.make(self.rng, length))
             self.note(other, f"write {length} at {at}, before msync")
             assert other.call("pwrite", other.fd, data, at) == length
             self.apply(other, at, data)
+        fellow = self.store_beside(handle, offset, length) if self.chance(0.4) else None
         if self.chance(0.2):
             handle.call("fsync", handle.fd)
         else:
             handle.call("msync", number)
+        if fellow:
+            fellow[0].call("msync", fellow[1])
         if self.chance(0.3):
             fellow = self.pick(reads=True)
             if fellow and not self.may_be_old(fellow):
