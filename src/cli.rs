@@ -15,15 +15,18 @@ use crate::format::raw::Spec;
 
 mod background;
 mod cat;
+mod doctor;
 mod fstab;
 mod helper;
 mod logging;
 mod ls;
 mod manual;
 mod mount;
+mod mounted;
 mod notify;
 mod privileges;
 mod progress;
+mod stat;
 mod umount;
 mod unmounter;
 mod unpack;
@@ -46,6 +49,10 @@ enum Command {
     Ls(ls::Args),
     /// Write a slice to standard output, with no mount
     Cat(cat::Args),
+    /// Show what a mount has done so far, or does now
+    Stat(stat::Args),
+    /// Check whether everything is there that mounting needs
+    Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
     /// Print the path of a NumPy expression
@@ -139,6 +146,8 @@ fn execute(command: Command, words: &[OsString]) -> Result<(), Failure> {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Stat(args) => stat::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
         Command::Completions(args) => manual::completions(&args),

@@ -10,6 +10,7 @@
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
+//! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +37,7 @@ mod preview;
 mod served;
 mod special;
 mod spool;
+mod stats;
 mod stream;
 mod tree;
 
@@ -46,12 +48,15 @@ pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
 pub use special::walk_arrays;
+pub use stats::{Begun, Op, Times};
 
 use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
 use served::Served;
+use stats::Stats;
+use stats::usage::Arrays;
 use tree::{Leaf, Step, Tree};
 
 /// What a mount may do.
@@ -97,7 +102,7 @@ impl Default for Settings {
     }
 }
 
-/// Requests so far, by kind, and what went wrong.
+/// What was done so far, and what went wrong.
 #[derive(Debug, Default)]
 struct Counters {
     lookups: AtomicU64,
@@ -140,6 +145,8 @@ pub struct Fs {
     coherence: Coherence,
     served: Served,
     counters: Counters,
+    stats: Stats,
+    arrays: Arrays,
 }
 
 impl Fs {
@@ -154,17 +161,14 @@ impl Fs {
             coherence: Coherence::default(),
             served: Served::default(),
             counters: Counters::default(),
+            stats: Stats::default(),
+            arrays: Arrays::default(),
         }
     }
 
     /// The arrays that are served.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
-    }
-
-    /// Counts an answer that was an error.
-    pub fn count_error(&self) {
-        count(&self.counters.errors, 1);
     }
 
     /// What an inode is, as of now.

@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -25,7 +26,8 @@ use rustix::net::{
 mod holders;
 mod table;
 
-pub use table::{Entry, TYPE, find, find_all, is_within};
+use table::find_device;
+pub use table::{Entry, TYPE, containing, find, find_all, is_within};
 
 /// What to mount, and how.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct Mount {
     pub by_helper: bool,
     /// What the helper waits for that unmounts when this process dies: the other end of its socket.
     pub watched: Option<Arc<OwnedFd>>,
+    /// The connection to the kernel, which lasts as long as the mount does.
+    connection: Arc<OwnedFd>,
 }
 
 /// Mounts at an absolute path. The descriptor is that of `/dev/fuse`: who holds it must serve the requests.
@@ -90,13 +94,23 @@ pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountE
             let (device, socket) = mount_by_helper(point, options)?;
             (device, Some(socket))
         }
+        Err(Errno::NOSPC) => {
+            return fail(format!(
+                "{}: there are as many mounts as may be: unmount some, or allow more (sysctl fs.mount-max)",
+                point.display()
+            ));
+        }
         Err(error) => return fail(format!("{}: mounting: {error}", point.display())),
+    };
+    let connection = match device.try_clone() {
+        Ok(connection) => Arc::new(connection),
+        Err(error) => return fail(format!("/dev/fuse: {error}")),
     };
     match find(point) {
         Some(entry) => {
             let by_helper = socket.is_some() && !rustix::process::geteuid().is_root();
             let watched = socket.filter(|_| options.auto_unmount).map(Arc::new);
-            Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper, watched }))
+            Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper, watched, connection }))
         }
         None => fail(format!("{}: was mounted, but is not in /proc/self/mountinfo", point.display())),
     }
@@ -133,7 +147,11 @@ fn mount_directly(point: &Path, options: &Options) -> Result<OwnedFd, Errno> {
 /// Asks `fusermount3` to mount. It sends the descriptor over the socket that `_FUSE_COMMFD` names, of which our end is given
 /// as well.
 fn mount_by_helper(point: &Path, options: &Options) -> Result<(OwnedFd, OwnedFd), MountError> {
-    let failed = |error: io::Error| MountError(format!("{}: fusermount3: {error}", point.display()));
+    let failed = |error: io::Error| {
+        let remedy =
+            if error.kind() == io::ErrorKind::WouldBlock { "; allow this user more processes (ulimit -u)" } else { "" };
+        MountError(format!("{}: fusermount3: {error}{remedy}", point.display()))
+    };
     // Not closed on exec: the helper inherits its end.
     let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)
         .map_err(|error| failed(error.into()))?;
@@ -213,9 +231,21 @@ fn receive_descriptor(socket: &OwnedFd) -> Result<Option<OwnedFd>, Errno> {
 }
 
 impl Mount {
-    /// Whether this very mount is still there.
-    pub fn is_mounted(&self) -> bool {
-        find_all(&self.point).iter().any(|entry| entry.device == self.device)
+    /// Where this very mount is by now: a folder above it may have been renamed, or the mount moved.
+    ///
+    /// Device numbers are used again once a mount is gone. At the path where it was mounted the number is believed; at any
+    /// other only while the connection lasts, lest another mount be taken for it.
+    pub fn place(&self) -> Option<PathBuf> {
+        if find_all(&self.point).iter().any(|entry| entry.device == self.device) {
+            return Some(self.point.clone());
+        }
+        let elsewhere = find_device(self.device)?;
+        self.is_connected().then_some(elsewhere.point)
+    }
+
+    fn is_connected(&self) -> bool {
+        let mut ready = [PollFd::new(&self.connection, PollFlags::IN)];
+        poll(&mut ready, Some(&Timespec::default())).is_ok() && !ready[0].revents().contains(PollFlags::ERR)
     }
 
     /// Unmounts, if it is still there; where it is busy, it goes from the tree at once and ends with its last user.
@@ -223,13 +253,11 @@ impl Mount {
     /// # Errors
     /// What `umount2(2)` or the helper answers.
     pub fn unmount(&self) -> Result<(), MountError> {
-        if !self.is_mounted() {
-            return Ok(());
-        }
-        match unmount_path(&self.point, false) {
-            Err(error) if self.is_mounted() => {
+        let Some(place) = self.place() else { return Ok(()) };
+        match unmount_path(&place, false) {
+            Err(error) if self.place().as_ref() == Some(&place) => {
                 log::warn!("{error}; detaching it");
-                unmount_path(&self.point, true)
+                unmount_path(&place, true)
             }
             _ => Ok(()),
         }

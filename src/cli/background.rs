@@ -38,7 +38,8 @@ pub(super) fn start(words: &[OsString]) -> Result<(), Failure> {
         .args(rest)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .spawn()?;
+        .spawn()
+        .map_err(|error| super::mount::too_few("the process in the background", &error))?;
     let Some(mut report) = child.stdout.take() else { return Err(Failure::new("no pipe to the background process")) };
     let deadline = Instant::now() + PATIENCE;
     let mut said = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
@@ -16,12 +16,16 @@ use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings, Shown};
 use crate::fuse::{Others, Server};
 use crate::mount::{self, Mount, is_within};
-use crate::store::{Limits, Store};
+use crate::store::{Limits, Store, lock};
 
 /// How often files that were removed are let go.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Each user but the one who mounts may have so many-th a part of the descriptors open.
 const SHARES: u64 = 4;
+/// There is a thread that serves for so many descriptors, if there are not more than were asked for.
+const THREADS: u64 = 8;
+/// What is started beside those: the threads that drop pages, unmount, wait for signals and sweep, and a helper that unmounts.
+const OTHERS: usize = 5;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:\n  afbfs mount ./data /mnt/arrays && od -A d -t f8 /mnt/arrays/a/row/42\n\n\
@@ -185,7 +189,7 @@ pub(super) fn run(args: Args, words: &[OsString]) -> Result<(), Failure> {
         return Ok(());
     }
     // What can be known beforehand is said at once, by the process that was asked.
-    prepare(&args)?;
+    prepare(&args, raise_descriptor_limit())?;
     if args.check_only { Ok(()) } else { background::start(words) }
 }
 
@@ -196,14 +200,14 @@ fn is_mounted(args: &Args) -> bool {
 }
 
 /// Everything but mounting: opens the source, and checks that the two places can go together.
-fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
+fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure> {
     let point = mount_point(&args.mountpoint)?;
-    let store = Store::new(Limits { gap: args.fetch_gap, ..Limits::default() });
+    let limits = Limits { gap: args.fetch_gap, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
         ..args.source_args.catalog_options(args.is_shared())
     };
-    let catalog = Catalog::open(&args.source, options, store)?;
+    let catalog = Catalog::open(&args.source, options, Store::new(limits))?;
     let source = args.source.canonicalize()?;
     if is_within(&point, &source) {
         return Err(Failure(format!(
@@ -260,7 +264,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         // A terminal that is closed, or a job that is ended, does not concern the mount.
         let _ = rustix::process::setsid();
     }
-    let (catalog, point) = prepare(args)?;
+    let descriptors = raise_descriptor_limit();
+    let (catalog, point) = prepare(args, descriptors)?;
     let destination = match &args.log_file {
         Some(path) => logging::Destination::File(path),
         None if args.foreground => logging::Destination::Stderr,
@@ -270,7 +275,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         Some(path) => Failure(format!("{}: {error}", path.display())),
         None => Failure::new(error),
     })?;
-    let descriptors = raise_descriptor_limit();
+    // A write beyond RLIMIT_FSIZE is an error then, EFBIG, and not the end.
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let catalog = Arc::new(catalog);
@@ -299,9 +305,12 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         (false, true) => Others::Root,
         (false, false) => Others::None,
     };
+    // Each has a descriptor, and uses some.
+    let threads = u64::from(args.threads).min(descriptors / THREADS).max(1) as usize;
+    try_threads(threads + OTHERS)?;
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let server = match Server::new(fs.clone(), device, args.threads.into(), others) {
+    let server = match Server::new(fs.clone(), device, threads, others) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -318,18 +327,19 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     };
     let by_signal = unmounter.clone();
-    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &by_signal))?;
-    let swept = catalog.clone();
-    std::thread::Builder::new().name("sweeper".into()).spawn(move || {
-        loop {
-            std::thread::sleep(SWEEP);
-            swept.forget_removed();
-        }
-    })?;
-    if args.background_child
-        && let Err(failure) = background::detach(&null)
-    {
-        // The process that was asked is gone: nobody knows of the mount.
+    let started = start("signals", move || unmount_at(&mut signals, &by_signal))
+        .and_then(|()| {
+            let swept = catalog.clone();
+            start("sweeper", move || {
+                loop {
+                    std::thread::sleep(SWEEP);
+                    swept.forget_removed();
+                }
+            })
+        })
+        // Fails where the process that was asked is gone: nobody knows of the mount.
+        .and_then(|()| if args.background_child { background::detach(&null) } else { Ok(()) });
+    if let Err(failure) = started {
         unmounter.unmount()?;
         return Err(failure);
     }
@@ -343,6 +353,30 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     // A connection that was aborted ends the session with an error; the mount is gone either way.
     served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
     Ok(())
+}
+
+/// Tries whether so many threads can be had. Those that are missing after mounting would leave a mount that nobody serves, and that
+/// no helper can be started to remove.
+fn try_threads(count: usize) -> Result<(), Failure> {
+    let gate = Mutex::new(());
+    let started = std::thread::scope(|scope| {
+        let closed = lock(&gate);
+        let wait = || drop(lock(&gate));
+        let started = (0..count).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(|_| ()));
+        drop(closed);
+        started
+    });
+    started.map_err(|error| too_few("the threads that serve", &error))
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(work);
+    started.map(|_| ()).map_err(|error| too_few(&format!("the thread of {name}"), &error))
+}
+
+/// What is said where there are too few processes, or too little memory for another.
+pub(super) fn too_few(what: &str, error: &std::io::Error) -> Failure {
+    Failure(format!("{what} cannot be started: {error}; allow this user more processes (ulimit -u), or memory"))
 }
 
 /// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.

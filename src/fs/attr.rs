@@ -190,13 +190,13 @@ impl Fs {
         }
     }
 
-    /// `.afbfs` has the times of the source's folder. The list of all arrays is only for the user who mounted: it names
+    /// `.afbfs` has the times of the source's folder. The lists of arrays are only for the user who mounted: they name
     /// what lies in folders that others may not enter.
     pub(super) fn attr_of_special(&self, special: Special) -> Result<Attr, Errno> {
         let stat = rustix::fs::fstat(self.catalog.root())?;
         let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat, self.settings.shown);
         attr.mode = 0o444;
-        if special == Special::Arrays {
+        if matches!(special, Special::Arrays | Special::Usage) {
             attr.mode = 0o400;
             attr.uid = rustix::process::geteuid().as_raw();
         }

@@ -1,11 +1,12 @@
 //! Open files and folders, by number.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use rustix::io::Errno;
 
 use super::listing::OpenFolder;
 use super::open::OpenFile;
+use crate::store::{change, share};
 
 /// What a handle stands for.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ struct Slots {
 
 impl Handles {
     pub(super) fn insert(&self, handle: Handle) -> u64 {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = change(&self.slots);
         let handle = Some(Arc::new(handle));
         match slots.free.pop() {
             Some(at) => {
@@ -47,26 +48,28 @@ impl Handles {
     }
 
     pub(super) fn get(&self, number: u64) -> Result<Arc<Handle>, Errno> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = share(&self.slots);
         slots.handles.get(number as usize).and_then(Clone::clone).ok_or(Errno::BADF)
     }
 
     pub(super) fn remove(&self, number: u64) -> Option<Arc<Handle>> {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = change(&self.slots);
         let handle = slots.handles.get_mut(number as usize)?.take()?;
         slots.free.push(number as usize);
         Some(handle)
     }
 
-    /// Number of open handles.
-    pub(super) fn len(&self) -> usize {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.handles.len() - slots.free.len()
+    /// How many handles are open, and how many of them stand for files.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let slots = share(&self.slots);
+        let folders = slots.handles.iter().flatten().filter(|handle| matches!(***handle, Handle::Folder(_))).count();
+        let open = slots.handles.len() - slots.free.len();
+        (open, open - folders)
     }
 
     /// All that are open.
     pub(super) fn all(&self) -> Vec<Arc<Handle>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = share(&self.slots);
         slots.handles.iter().flatten().cloned().collect()
     }
 }

@@ -146,11 +146,16 @@ pub(super) enum Special {
     Stats,
     /// `version`
     Version,
+    /// `metrics`
+    Metrics,
+    /// `usage.json`
+    Usage,
 }
 
 impl Special {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Special; 3] = [Special::Arrays, Special::Stats, Special::Version];
+    pub(super) const ALL: [Special; 5] =
+        [Special::Arrays, Special::Stats, Special::Version, Special::Metrics, Special::Usage];
 
     /// Its name.
     pub(super) fn name(self) -> &'static str {
@@ -158,6 +163,8 @@ impl Special {
             Special::Arrays => "arrays.json",
             Special::Stats => "stats.json",
             Special::Version => "version",
+            Special::Metrics => "metrics",
+            Special::Usage => "usage.json",
         }
     }
 

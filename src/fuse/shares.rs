@@ -90,7 +90,7 @@ impl Open {
 }
 
 impl Adapter {
-    /// As [`Adapter::call`], for what opens a handle on behalf of a user: EMFILE where that one has too many.
+    /// As [`Adapter::attempt`], for what opens a handle on behalf of a user: EMFILE where that one has too many.
     pub(super) fn call_to_open<T>(
         &self,
         user: u32,
@@ -98,11 +98,15 @@ impl Adapter {
         open: impl FnOnce(&Fs) -> Result<T>,
     ) -> std::result::Result<T, Errno> {
         if !self.shares.enter(user) {
-            return self.call(|_| Err(rustix::io::Errno::MFILE));
+            return self.attempt(|_| Err(rustix::io::Errno::MFILE));
         }
-        let opened = self.call(open).inspect_err(|_| self.shares.leave(user))?;
-        let handle = handle(&opened);
-        self.shares.opened(user, handle, self.fs.kept_bytes(handle));
+        let opened = self.attempt(|fs| {
+            let opened = open(fs)?;
+            let handle = handle(&opened);
+            Ok((opened, handle, fs.kept_bytes(handle)))
+        });
+        let (opened, handle, bytes) = opened.inspect_err(|_| self.shares.leave(user))?;
+        self.shares.opened(user, handle, bytes);
         Ok(opened)
     }
 }

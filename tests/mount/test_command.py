@@ -53,6 +53,12 @@ def check(answer, status, *words):
         ["cat"],
         ["cat", "a"],
         ["path"],
+        ["stat"],
+        ["stat", "a", "b"],
+        ["stat", "--watch", "--json", "a"],
+        ["stat", "--watch=0", "a"],
+        ["stat", "--arrays=-1", "a"],
+        ["doctor", "a", "b", "c"],
     ],
 )
 def test_wrong_usage_is_status_2(arguments):
