@@ -25,11 +25,11 @@ mod mount;
 mod mounted;
 mod notify;
 mod privileges;
-mod progress;
 mod stat;
 mod umount;
 mod unmounter;
 mod unpack;
+mod unwritten;
 
 /// Shows every slice of every array file as a plain file.
 #[derive(Debug, Parser)]

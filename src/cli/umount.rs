@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::progress::Progress;
+use super::unwritten::Progress;
 use super::{Failure, mounted};
 use crate::mount;
 
