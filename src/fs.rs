@@ -71,6 +71,19 @@ pub struct Settings {
     pub cache: Cache,
     /// Whether files are locked while they are open, where the programs of their format do so.
     pub lock: bool,
+    /// Whose the files are shown to be.
+    pub shown: Shown,
+}
+
+/// Owner, group and mode that are shown, and checked by the kernel, in place of those of the array files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Owner of everything but the list of all arrays.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Permission bits that nobody has; all others are shown, as far as there can be any. Access lists are not.
+    pub umask: Option<u32>,
 }
 
 /// What the kernel's page cache may be used for.
@@ -86,7 +99,7 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true }
+        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true, shown: Shown::default() }
     }
 }
 

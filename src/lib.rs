@@ -22,7 +22,7 @@
 //! | [`unpack`] | plain copies of compressed arrays; finds arrays as `catalog` does, writes through `store`, and knows no file system | `dtype` to `catalog` |
 //! | [`fs`] | the file system as an ordinary struct: inodes, attributes, handles, coherence | all before it |
 //! | [`fuse`] | the thin adapter to the kernel | `fs` |
-//! | [`mount`] | mounting and unmounting, the kernel's table of mounts | nothing |
+//! | [`mount`] | mounting and unmounting, the kernel's table of mounts, who keeps one busy | nothing |
 //! | [`cli`] | the command | all before it |
 //!
 //! `dtype` to `name` are pure: no files, no system calls, no log. `tests/tidy.rs` checks the order, the purity, and the
@@ -66,7 +66,7 @@
 //! - A record of names. Every name is parsed when it is looked up.
 //! - Reading ahead, opening ahead, an index of the source. A folder is listed by names alone.
 //! - A configuration file, and state between mounts.
-//! - Owners and modes of our own: views have those of the array file, and the kernel checks them.
+//! - Owners and modes of our own: views have those of the array file, or those that options name, and the kernel checks them.
 //!
 //! # Decisions that may surprise
 //!
@@ -100,6 +100,14 @@
 //! reversed, in which byte order, rows padded). Add its line to `FORMS` in `src/form.rs`. `fs` does the rest: the size, reads at
 //! any offset, and writes, for which the form says which headers mean the same as its own. A test in `tests/mount/test_forms.py` has the
 //! program that owns the form read it and write it.
+
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    target_endian = "little",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!("afbfs runs on Linux on 64-bit, little-endian x86-64 and aarch64, and nowhere else");
 
 pub mod catalog;
 pub mod cli;

@@ -38,8 +38,9 @@ pub use files::{Files, Pieces};
 pub use maps::has_room_for_a_thread;
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
-pub use sync::sync;
+pub use sync::{sync, unwritten};
 mod sys;
+pub use sys::close_on_exec;
 mod tile;
 
 pub use sys::{ProcessUsage, process_usage};

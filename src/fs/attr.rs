@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::facts::{self, Fact};
 use super::io::Truncated;
 use super::preview::Content;
-use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
+use super::{Folder, Fs, Leaf, Node, Shown, Special, Tree, error_text};
 use crate::catalog::{Origin, Problem};
 
 /// Prefix of the extended attributes that tell facts.
@@ -57,16 +57,17 @@ pub struct Attr {
 }
 
 impl Attr {
-    fn new(inode: u64, kind: Kind, size: u64, mode: u32, stat: &Stat) -> Attr {
+    /// `most`: the permission bits that there can be.
+    fn new(inode: u64, kind: Kind, size: u64, most: u32, stat: &Stat, shown: Shown) -> Attr {
         Attr {
             inode,
             kind,
             size,
             block_size: BLOCK,
-            mode,
+            mode: most & shown.umask.map_or(stat.st_mode, |umask| 0o777 & !umask),
             links: 1,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+            uid: shown.uid.unwrap_or(stat.st_uid),
+            gid: shown.gid.unwrap_or(stat.st_gid),
             atime: (stat.st_atime, stat.st_atime_nsec as u32),
             mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
             ctime: (stat.st_ctime, stat.st_ctime_nsec as u32),
@@ -74,8 +75,8 @@ impl Attr {
     }
 
     /// A file of text about an array file, which nobody may write.
-    pub(super) fn of_text(inode: u64, size: u64, stat: &Stat) -> Attr {
-        Attr::new(inode, Kind::File, size, stat.st_mode & 0o444, stat)
+    pub(super) fn of_text(inode: u64, size: u64, stat: &Stat, shown: Shown) -> Attr {
+        Attr::new(inode, Kind::File, size, 0o444, stat, shown)
     }
 }
 
@@ -125,7 +126,7 @@ impl Fs {
             Node::Error(origin) => match self.catalog.describe(&origin) {
                 Err(Problem::Refused(reason)) => {
                     let len = error_text(&self.catalog, &origin, &reason).len() as u64;
-                    Ok(Attr::of_text(inode, len, &self.catalog.stat(&origin)?))
+                    Ok(Attr::of_text(inode, len, &self.catalog.stat(&origin)?, self.settings.shown))
                 }
                 Err(Problem::Errno(error)) => Err(error),
                 Ok(_) => Err(Errno::STALE),
@@ -147,6 +148,7 @@ impl Fs {
                 inode,
                 facts::content(&self.catalog, tree, *fact, self.settings.read_only).len() as u64,
                 stat,
+                self.settings.shown,
             ));
         }
         let (len, is_preview) = match leaf {
@@ -157,12 +159,17 @@ impl Fs {
             leaf => (tree.len_of(leaf).ok_or(Errno::NOENT)?, false),
         };
         let may_write = tree.description.writable && !self.settings.read_only && !is_preview;
-        let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
-        Ok(Attr::new(inode, Kind::File, len, mode, stat))
+        let most = if may_write { 0o666 } else { 0o444 };
+        Ok(Attr::new(inode, Kind::File, len, most, stat, self.settings.shown))
     }
 
     pub(super) fn attr_of_folder(&self, inode: u64, folder: &Folder) -> Result<Attr, Errno> {
-        let views = |stat: &Stat| Attr::new(inode, Kind::Folder, 0, enterable(stat.st_mode), stat);
+        let attr = |most, stat: &Stat| Attr::new(inode, Kind::Folder, 0, most, stat, self.settings.shown);
+        let views = |stat: &Stat| {
+            let mut entered = *stat;
+            entered.st_mode = enterable(stat.st_mode);
+            attr(0o777, &entered)
+        };
         match folder {
             Folder::Source(path) => match self.catalog.only_file() {
                 // Without the file the root is still there, with `.afbfs` and nothing else.
@@ -171,14 +178,14 @@ impl Fs {
                 }
                 None => {
                     let stat = self.catalog.stat_folder(path)?;
-                    Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o7777, &stat))
+                    Ok(attr(0o7777, &stat))
                 }
             },
             Folder::Group(group) => Ok(views(&self.catalog.stat(&Origin::File(group.file.clone()))?)),
             Folder::Views(tree, _) => Ok(views(&self.catalog.stat(&tree.origin)?)),
             Folder::Special => {
                 let stat = rustix::fs::fstat(self.catalog.root())?;
-                Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o555, &stat))
+                Ok(attr(0o555, &stat))
             }
         }
     }
@@ -187,7 +194,8 @@ impl Fs {
     /// what lies in folders that others may not enter.
     pub(super) fn attr_of_special(&self, special: Special) -> Result<Attr, Errno> {
         let stat = rustix::fs::fstat(self.catalog.root())?;
-        let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat);
+        let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat, self.settings.shown);
+        attr.mode = 0o444;
         if matches!(special, Special::Arrays | Special::Usage) {
             attr.mode = 0o400;
             attr.uid = rustix::process::geteuid().as_raw();
@@ -234,7 +242,7 @@ impl Fs {
     /// ENODATA where there is none.
     pub fn getxattr(&self, inode: u64, name: &OsStr) -> Result<Vec<u8>, Errno> {
         if name == ACL {
-            return self.acl(inode);
+            return if self.settings.shown.umask.is_some() { Err(Errno::NODATA) } else { self.acl(inode) };
         }
         let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).ok_or(Errno::NODATA)?;
         let (tree, leaf) = self.facts_of(inode)?.ok_or(Errno::NODATA)?;

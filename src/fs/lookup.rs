@@ -71,7 +71,7 @@ impl Fs {
                 }
                 let len = error_text(&self.catalog, origin, &reason).len();
                 let stat = self.catalog.stat(origin)?;
-                return Ok(Attr::of_text(self.nodes.error(origin), len as u64, &stat));
+                return Ok(Attr::of_text(self.nodes.error(origin), len as u64, &stat, self.settings.shown));
             }
         };
         let child = match place {

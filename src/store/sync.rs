@@ -105,6 +105,19 @@ impl File {
     }
 }
 
+/// How many bytes of a file wait in memory to be written to its disk, or are on their way.
+///
+/// # Errors
+/// ENOSYS before Linux 6.5; EPERM where the caller could not write the file.
+pub fn unwritten(file: &std::fs::File) -> std::io::Result<u64> {
+    let len = file.metadata()?.len();
+    if len == 0 {
+        return Ok(0);
+    }
+    let pages = sys::cachestat(file, 0, len)?;
+    Ok((pages.dirty + pages.writeback) * sys::page_size() as u64)
+}
+
 /// The pages of a view, as ranges of bytes of its files; neighbours that touch are one.
 struct Ranges<'a> {
     runs: crate::runs::Runs<'a>,
