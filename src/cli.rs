@@ -13,6 +13,7 @@ use crate::catalog::Links;
 use crate::format::raw::Spec;
 
 mod cat;
+mod cow;
 mod fstab;
 mod logging;
 mod ls;
@@ -42,6 +43,10 @@ enum Command {
     Cat(cat::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
+    /// List what a mount with --cow has changed
+    Diff(cow::DiffArgs),
+    /// Write what a mount with --cow has changed into the array files
+    Commit(cow::CommitArgs),
     /// Print the path of a NumPy expression
     #[command(after_help = "Example:\n  afbfs path 'a[42, ::2]'      prints a/slice/42,::2")]
     Path {
@@ -74,7 +79,7 @@ impl SourceArgs {
             (false, true) => Links::Never,
             (false, false) => Links::Inside,
         };
-        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false }
+        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false, covered: false }
     }
 }
 
@@ -108,6 +113,8 @@ pub fn run() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Diff(args) => cow::diff(&args),
+        Command::Commit(args) => cow::commit(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Path { expression } => path(&expression),
     };

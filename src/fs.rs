@@ -9,10 +9,11 @@
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
+//! - `special`, `orders`: what lies under `.afbfs`, and what is written there.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -30,6 +31,7 @@ mod listing;
 mod lookup;
 mod nodes;
 mod open;
+mod orders;
 mod patches;
 mod picture;
 mod preview;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Whether files are locked while they are open, where the programs of their format do so.
     pub lock: bool,
+    /// Whether whoever may read a file may change what is shown of it: the changes are that user's own.
+    pub readers_write: bool,
 }
 
 /// What the kernel's page cache may be used for.
@@ -78,7 +82,7 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true }
+        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true, readers_write: false }
     }
 }
 
@@ -124,6 +128,8 @@ pub struct Fs {
     inodes: Inodes,
     coherence: Coherence,
     counters: Counters,
+    /// Whether a commit is under way.
+    commits: AtomicBool,
 }
 
 impl Fs {
@@ -137,6 +143,7 @@ impl Fs {
             inodes: Inodes::default(),
             coherence: Coherence::default(),
             counters: Counters::default(),
+            commits: AtomicBool::new(false),
         }
     }
 

@@ -113,6 +113,7 @@ pub mod grid;
 pub mod layout;
 pub mod mount;
 pub mod name;
+pub mod overlay;
 pub mod runs;
 pub mod source;
 pub mod store;

@@ -27,11 +27,13 @@ mod copy;
 mod fetch;
 mod files;
 mod locks;
+mod overlay;
 mod stream;
 mod sum;
 mod sync;
 pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
+pub use overlay::{Layer, Mark, PAGE, Pages as ChangedPages, Record, Shelf, data_name};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
 pub use sync::sync;
@@ -87,6 +89,8 @@ pub struct Store {
     held: Mutex<Held>,
     /// The open files, so that each is open once and its write errors reach everybody.
     files: Mutex<HashMap<FileId, Weak<File>>>,
+    /// Where changes go, if the files themselves are not written.
+    shelf: OnceLock<Arc<Shelf>>,
     /// What was done.
     pub counters: Counters,
 }
@@ -137,6 +141,7 @@ pub struct File {
     locks: Mutex<locks::Locks>,
     dirty: AtomicBool,
     errors: Errors,
+    cover: Option<overlay::Cover>,
 }
 
 /// The last write error of a file, or of some: a counter of errors above, the errno below.
@@ -173,11 +178,34 @@ impl Store {
         Arc::new(Store { limits, ..Store::default() })
     }
 
+    /// From now on no file is written that is opened here: changes go to the shelf's overlays, and reads show these.
+    pub fn cover(&self, shelf: Arc<Shelf>) {
+        // Said once, before any file is opened.
+        let _ = self.shelf.set(shelf);
+    }
+
+    /// Where changes go, if the files themselves are not written.
+    pub fn shelf(&self) -> Option<&Arc<Shelf>> {
+        self.shelf.get()
+    }
+
     /// Takes a file over that was opened for reading; one that is open already is shared.
     ///
     /// # Errors
     /// What `fstat(2)` answers; EINVAL if it is neither a regular file nor a block device.
     pub fn file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        self.take_over(readable, self.shelf.get())
+    }
+
+    /// The same of a file that is written itself in any case.
+    ///
+    /// # Errors
+    /// As [`Store::file`].
+    pub fn plain_file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        self.take_over(readable, None)
+    }
+
+    fn take_over(self: &Arc<Store>, readable: OwnedFd, shelf: Option<&Arc<Shelf>>) -> Result<Arc<File>> {
         let stat = rustix::fs::fstat(&readable)?;
         let id = FileId { device: stat.st_dev, inode: stat.st_ino };
         let mut files = lock(&self.files);
@@ -206,6 +234,7 @@ impl Store {
             locks: Mutex::default(),
             dirty: AtomicBool::new(false),
             errors: Errors::default(),
+            cover: shelf.map(|shelf| overlay::Cover::new(shelf, id)),
         });
         files.insert(id, Arc::downgrade(&file));
         Ok(file)
@@ -294,8 +323,11 @@ impl File {
     /// A descriptor open for writing, opened the first time that it is needed.
     ///
     /// # Errors
-    /// What `open(2)` answers: EACCES, EROFS, EPERM.
+    /// What `open(2)` answers: EACCES, EROFS, EPERM. EROFS for one that is covered.
     pub fn writable(&self) -> Result<BorrowedFd<'_>> {
+        if self.is_covered() {
+            return Err(Errno::ROFS);
+        }
         if self.writable.get().is_none() {
             // The same inode, whatever its name is by now.
             let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.readable));
@@ -373,6 +405,9 @@ impl File {
     pub fn touch(&self) -> Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        if self.is_covered() {
+            return self.set_overlay_times(&Timestamps { last_access: same, last_modification: now });
+        }
         let fd = self.writable()?;
         match rustix::fs::futimens(fd, &Timestamps { last_access: same, last_modification: now }) {
             // Only the owner may set one of the times; whoever may write may set both.
@@ -381,6 +416,26 @@ impl File {
             }
             answer => answer,
         }
+    }
+
+    /// Sets its times.
+    ///
+    /// # Errors
+    /// What `utimensat(2)` answers.
+    pub fn set_times(&self, times: &Timestamps) -> Result<()> {
+        if self.is_covered() {
+            return self.set_overlay_times(times);
+        }
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.readable));
+        rustix::fs::utimensat(rustix::fs::CWD, path, times, rustix::fs::AtFlags::empty())
+    }
+
+    /// Makes sure that it can be written.
+    ///
+    /// # Errors
+    /// What opening it answers; of one that is covered, nothing.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.is_covered() { Ok(()) } else { self.writable().map(|_| ()) }
     }
 
     /// Keeps fills of the kernel's page cache out while a write is done. Writes do not exclude each other.

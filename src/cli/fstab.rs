@@ -1,5 +1,7 @@
 //! `-o OPTIONS`, as mount(8) hands them over from `/etc/fstab`.
 
+use std::path::PathBuf;
+
 use super::mount::CacheMode;
 
 /// One option that means something here.
@@ -12,6 +14,8 @@ pub(super) enum Item {
     ListMax(u64),
     FetchGap(u64),
     UpdateChecksums,
+    Cow,
+    CowDir(PathBuf),
     Cache(CacheMode),
     /// Passed on to the kernel.
     Kernel(&'static str),
@@ -71,6 +75,8 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             _ => return Err(format!("{option}: there can be 1 to 256 threads")),
         },
         ("update_checksums", None) => Item::UpdateChecksums,
+        ("cow", None) => Item::Cow,
+        ("cow_dir", Some(folder)) if !folder.is_empty() => Item::CowDir(folder.into()),
         ("list_max", _) => Item::ListMax(number()?),
         ("fetch_gap", Some(size)) => Item::FetchGap(super::mount::parse_size(size)?),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
@@ -82,7 +88,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         }
         _ => {
             return Err(format!(
-                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, {}",
+                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, cow, cow_dir=DIR, {}",
                 KERNEL.join(", ")
             ));
         }
@@ -98,13 +104,15 @@ mod tests {
         let line = "ro,noatime,dev,suid,threads=2,x-systemd.automount,_netdev,nofail,allow_other,list_max=5";
         let expected = [Item::ReadOnly, Item::Kernel("noatime"), Item::Threads(2), Item::AllowOther, Item::ListMax(5)];
         assert_eq!(parse(line).unwrap(), expected);
+        let cow = [Item::Cow, Item::CowDir("/var/tmp/changes".into())];
+        assert_eq!(parse("cow,cow_dir=/var/tmp/changes").unwrap(), cow);
         assert_eq!(parse("defaults").unwrap(), []);
         assert_eq!(parse("").unwrap(), []);
     }
 
     #[test]
     fn unknown_options_and_bad_values_are_refused_by_name() {
-        for bad in ["frobnicate", "threads=many", "threads=0", "threads", "list_max=-1", "ro=1"] {
+        for bad in ["frobnicate", "threads=many", "threads=0", "threads", "list_max=-1", "ro=1", "cow=1", "cow_dir", "cow_dir="] {
             assert!(parse(&format!("rw,{bad}")).unwrap_err().contains(bad), "{bad}");
         }
     }

@@ -63,7 +63,7 @@ impl Fs {
         count(&self.counters.reads, 1);
         match &*self.handles.get(handle)? {
             Handle::Folder(_) => Err(Errno::ISDIR),
-            Handle::Text(text) => {
+            Handle::Text(text) | Handle::Orders(text) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
                 let end = start.saturating_add(size).min(text.len());
                 count(&self.counters.read_bytes, (end - start) as u64);
@@ -90,6 +90,10 @@ impl Fs {
     pub fn write(&self, handle: u64, offset: u64, data: &[u8], source: Source) -> Result<Written, Errno> {
         count(&self.counters.writes, 1);
         let handle = self.handles.get(handle)?;
+        if let Handle::Orders(_) = &*handle {
+            self.order(data)?;
+            return Ok(Written { count: data.len(), cached: Vec::new() });
+        }
         let file = writer(&handle)?;
         // Text may be longer than ours, and so may pictures.
         let end = if file.body.text().is_some() || file.body.is_picture() { u64::MAX } else { file.body.len() };
@@ -337,7 +341,7 @@ impl Fs {
     pub fn seek(&self, handle: u64, offset: u64, hole: bool) -> Result<u64, Errno> {
         let handle = self.handles.get(handle)?;
         let len = match &*handle {
-            Handle::Text(text) => text.len() as u64,
+            Handle::Text(text) | Handle::Orders(text) => text.len() as u64,
             Handle::File(file) => file.body.len(),
             Handle::Folder(_) => return Err(Errno::INVAL),
         };
@@ -347,6 +351,7 @@ impl Fs {
         if let Handle::File(file) = &*handle
             && file.files.one().is_some()
             && file.body.is_plain()
+            && !file.shared.file.is_changed()
             && let Some((_, bytes)) = file.body.view.contiguous(0..len)
         {
             let at = bytes.start + offset;
@@ -467,7 +472,7 @@ fn clip(offset: u64, size: usize, len: u64) -> Range<u64> {
 fn writer(handle: &Handle) -> Result<&OpenFile, Errno> {
     match handle {
         Handle::File(file) if file.access.write => Ok(file),
-        Handle::File(_) | Handle::Text(_) => Err(Errno::BADF),
+        Handle::File(_) | Handle::Text(_) | Handle::Orders(_) => Err(Errno::BADF),
         Handle::Folder(_) => Err(Errno::ISDIR),
     }
 }

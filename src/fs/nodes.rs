@@ -146,11 +146,13 @@ pub(super) enum Special {
     Stats,
     /// `version`
     Version,
+    /// `overlay.json`, where changes go to overlays.
+    Overlay,
 }
 
 impl Special {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Special; 3] = [Special::Arrays, Special::Stats, Special::Version];
+    pub(super) const ALL: [Special; 4] = [Special::Arrays, Special::Stats, Special::Version, Special::Overlay];
 
     /// Its name.
     pub(super) fn name(self) -> &'static str {
@@ -158,6 +160,7 @@ impl Special {
             Special::Arrays => "arrays.json",
             Special::Stats => "stats.json",
             Special::Version => "version",
+            Special::Overlay => "overlay.json",
         }
     }
 

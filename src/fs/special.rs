@@ -41,6 +41,7 @@ impl Fs {
         let mut content = match special {
             Special::Version => env!("CARGO_PKG_VERSION").to_owned(),
             Special::Stats => facts::pretty(&self.stats()),
+            Special::Overlay => facts::pretty(&crate::overlay::overview(&self.catalog)),
             Special::Arrays => {
                 // Written as they are found: there may be many.
                 let mut text = String::new();
@@ -56,6 +57,11 @@ impl Fs {
         };
         content.push('\n');
         content
+    }
+
+    /// Whether a special file exists.
+    pub(super) fn has_special(&self, special: Special) -> bool {
+        special != Special::Overlay || self.catalog.store().shelf().is_some()
     }
 
     fn stats(&self) -> Value {
@@ -88,8 +94,8 @@ impl Fs {
         })
     }
 
-    /// Whether opening an inode may take long, as it looks at every array of the source.
+    /// Whether opening an inode may take long, as it looks at every array of the source, or writes every overlay back.
     pub fn is_slow_to_open(&self, inode: u64) -> bool {
-        inode == Special::Arrays.number()
+        [Special::Arrays.number(), Special::Overlay.number()].contains(&inode)
     }
 }

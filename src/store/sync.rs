@@ -26,6 +26,9 @@ pub fn sync(files: &Files, view: &View, window: Range<u64>, extent: Range<u64>) 
         Files::One(file) => file,
         Files::Many(pieces) => return pieces.sync(),
     };
+    if file.is_covered() {
+        return file.sync_all();
+    }
     let mine = || {
         let runs = view.runs(window.clone());
         Ranges { runs, current: None, pending: None }.map(|(_, range)| range)
@@ -47,6 +50,9 @@ impl File {
     /// # Errors
     /// What `fdatasync(2)` answers. The error then sticks to the file.
     pub fn sync_all(&self) -> Result<()> {
+        if self.is_covered() {
+            return self.save_overlay().inspect_err(|&error| self.record_error(error));
+        }
         let Some(fd) = self.writable.get() else { return Ok(()) };
         self.dirty.store(false, Ordering::Release);
         rustix::fs::fdatasync(fd).inspect_err(|&error| {
