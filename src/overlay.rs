@@ -95,9 +95,10 @@ pub fn overview(catalog: &Catalog) -> Value {
         log::error!("overlays: writing them back failed: {error}");
     }
     let bytes = |path: &Path| json!(path.as_os_str().as_bytes());
-    let arrays = shelf.layers().into_iter().filter_map(|layer| {
-        Some((layer.number().to_string(), Packed::of(catalog, &layer.record().path)?.to_json()))
-    });
+    let arrays = shelf
+        .layers()
+        .into_iter()
+        .filter_map(|layer| Some((layer.number().to_string(), Packed::of(catalog, &layer.record().path)?.to_json())));
     json!({
         "folder": bytes(&folder::path_of(shelf.folder())),
         "source": bytes(catalog.root_path()),

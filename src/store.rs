@@ -33,7 +33,7 @@ mod sum;
 mod sync;
 pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
-pub use overlay::{Layer, Mark, PAGE, Pages as ChangedPages, Record, Shelf, data_name};
+pub use overlay::{Layer, Mark, PAGE, Pages as ChangedPages, Record, Shelf};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
 pub use sync::sync;

@@ -31,8 +31,10 @@ pub(super) struct Place {
 }
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  afbfs diff /mnt/arrays\n\nLists bytes as START:STOP of the array file, and elements by their indices, \
-    where one array in C order is in the file.")]
+#[command(
+    after_help = "Example:\n  afbfs diff /mnt/arrays\n\nLists bytes as START:STOP of the array file, and elements by their indices, \
+    where one array in C order is in the file."
+)]
 pub(super) struct DiffArgs {
     #[command(flatten)]
     place: Place,
@@ -42,8 +44,10 @@ pub(super) struct DiffArgs {
 }
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  afbfs commit /mnt/arrays\n\nFile by file. A file that another program has changed since is left alone, \
-    with its changes kept. If the command is ended before it is done, run it again.")]
+#[command(
+    after_help = "Example:\n  afbfs commit /mnt/arrays\n\nFile by file. A file that another program has changed since is left alone, \
+    with its changes kept. If the command is ended before it is done, run it again."
+)]
 pub(super) struct CommitArgs {
     #[command(flatten)]
     place: Place,

@@ -112,7 +112,17 @@ mod tests {
 
     #[test]
     fn unknown_options_and_bad_values_are_refused_by_name() {
-        for bad in ["frobnicate", "threads=many", "threads=0", "threads", "list_max=-1", "ro=1", "cow=1", "cow_dir", "cow_dir="] {
+        for bad in [
+            "frobnicate",
+            "threads=many",
+            "threads=0",
+            "threads",
+            "list_max=-1",
+            "ro=1",
+            "cow=1",
+            "cow_dir",
+            "cow_dir=",
+        ] {
             assert!(parse(&format!("rw,{bad}")).unwrap_err().contains(bad), "{bad}");
         }
     }

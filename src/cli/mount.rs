@@ -383,12 +383,7 @@ impl Overlays {
 }
 
 /// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.
-fn confine(
-    args: &Args,
-    catalog: &Catalog,
-    mounted: &Mount,
-    overlays: Option<&Overlays>,
-) -> Result<Unmounter, Failure> {
+fn confine(args: &Args, catalog: &Catalog, mounted: &Mount, overlays: Option<&Overlays>) -> Result<Unmounter, Failure> {
     let unmounter = Unmounter::start(mounted.clone(), (!mounted.by_helper).then(privileges::unmounting))?;
     let kept = match overlays {
         Some(_) => privileges::covered(),

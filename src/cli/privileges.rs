@@ -145,6 +145,28 @@ mod tests {
     }
 
     #[test]
+    fn with_overlays_the_source_is_only_read() {
+        let (source, folder) = (tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap());
+        let (array, data) = (source.path().join("a"), folder.path().join("0.data"));
+        fs::write(&array, "array").unwrap();
+        apart(|| {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            let opened = fs::File::open(folder.path()).unwrap();
+            let status = stay_within(fs::File::open(source.path()).unwrap(), false, Some(opened.as_fd())).unwrap();
+            if status == RulesetStatus::NotEnforced {
+                return eprintln!("this kernel has no Landlock");
+            }
+            assert_eq!(fs::read(&array).unwrap(), b"array");
+            assert!(fs::File::options().write(true).open(&array).is_err());
+            assert!(fs::write(source.path().join("b"), "").is_err());
+            fs::write(&data, "changed").unwrap();
+            fs::rename(&data, folder.path().join("1.data")).unwrap();
+            fs::remove_file(folder.path().join("1.data")).unwrap();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        });
+    }
+
+    #[test]
     fn a_thread_that_stays_within_the_source_opens_nothing_else() {
         // Not in the folder for temporary files, which stays open.
         let (source, outside) = (tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap());

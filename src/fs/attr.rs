@@ -163,7 +163,8 @@ impl Fs {
             (true, true) => (stat.st_mode & 0o444) | ((stat.st_mode & 0o444) >> 1),
         };
         let mut attr = Attr::new(inode, Kind::File, len, mode, stat);
-        if let Some((seconds, nanos)) = self.catalog.store().shelf().and_then(|shelf| shelf.mtime(tree.description.id)) {
+        if let Some((seconds, nanos)) = self.catalog.store().shelf().and_then(|shelf| shelf.mtime(tree.description.id))
+        {
             attr.mtime = (seconds, nanos as u32);
         }
         Ok(attr)
@@ -301,7 +302,9 @@ impl Fs {
                 Ok(match (may_write, self.settings.readers_write) {
                     (false, _) => masked(acl, 0o4),
                     (true, false) => masked(acl, 0o6),
-                    (true, true) => map_permissions(acl, |permissions| (permissions & 0o4) | ((permissions & 0o4) >> 1)),
+                    (true, true) => {
+                        map_permissions(acl, |permissions| (permissions & 0o4) | ((permissions & 0o4) >> 1))
+                    }
                 })
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),

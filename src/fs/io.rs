@@ -323,6 +323,11 @@ impl Fs {
         for file in self.catalog.remembered_files() {
             self.sync_file(&file);
         }
+        if let Some(shelf) = self.catalog.store().shelf().filter(|shelf| shelf.is_kept())
+            && let Err(error) = shelf.save_all()
+        {
+            log::error!("overlays: writing back failed: {error}");
+        }
     }
 
     fn sync_file(&self, file: &File) {

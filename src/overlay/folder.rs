@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::compare::Sides;
 use super::{check, stat_of};
 use crate::store::{FileId, Layer, Mark, Record, Shelf};
 
@@ -118,7 +119,7 @@ impl Folder {
             let fits = check(&record, stat.as_ref());
             // Nothing was changed, or what was is committed.
             let is_done = if record.is_made {
-                record.mark.is_some() && !record.is_committing && stat.is_some() && fits.is_ok()
+                record.mark.is_some() && !record.is_committing && fits.is_ok() && is_same(&self.shelf, &layer)
             } else {
                 layer.pages().is_empty()
             };
@@ -148,9 +149,18 @@ impl Folder {
 pub(super) fn read(shelf: &Shelf, folder: &Path, number: u64) -> Result<Layer, Problem> {
     let shown = folder.display();
     shelf.read(number).map_err(|error| match error {
-        Errno::INVAL => Problem(format!("{shown}/{number}.json: is no record of an overlay; is this a folder of afbfs?")),
+        Errno::INVAL => {
+            Problem(format!("{shown}/{number}.json: is no record of an overlay; is this a folder of afbfs?"))
+        }
         error => Problem(format!("{shown}/{number}.json: {error}")),
     })
+}
+
+/// Whether the array file of an overlay is there, and holds the same.
+fn is_same(shelf: &Shelf, layer: &Layer) -> bool {
+    let Ok(sides) = Sides::open(shelf, layer) else { return false };
+    let same = sides.differences(layer, &mut |_, _| Err(Errno::STALE));
+    sides.array.is_some() && same.is_ok()
 }
 
 /// Opens a folder of overlays as it is.
@@ -181,9 +191,7 @@ fn check_source(folder: &Path, source: &Path) -> Result<(), Problem> {
             let new = folder.join("source.new");
             let mut others = std::fs::read_dir(folder).map_err(failed)?.filter_map(Result::ok);
             if others.any(|entry| entry.path() != new) {
-                return Err(Problem(format!(
-                    "{shown}: is neither empty nor a folder of overlays; choose another one"
-                )));
+                return Err(Problem(format!("{shown}: is neither empty nor a folder of overlays; choose another one")));
             }
             std::fs::write(&new, source.as_os_str().as_bytes()).map_err(failed)?;
             std::fs::File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;

@@ -22,11 +22,13 @@ use super::{File, lock};
 use crate::runs::Run;
 
 mod pages;
+mod record;
 mod shelf;
 
 pub(super) use pages::Look;
 pub use pages::{PAGE, Pages};
-pub use shelf::{Layer, Mark, Record, Shelf, data_name};
+pub use record::{Mark, Record};
+pub use shelf::{Layer, Shelf};
 
 use pages::pages_of;
 
@@ -149,7 +151,11 @@ impl Overlay<'_> {
         if self.layer.is_committing.load(Ordering::Acquire) {
             touched(run, |bytes| self.layer.since.add(pages_of(&bytes)));
         }
-        let own = |data_len: u64| self.data.scatter_own(run, data_len, data);
+        let own = |data_len: u64| {
+            let written = self.data.scatter_own(run, data_len, data);
+            self.layer.is_written.store(true, Ordering::Release);
+            written
+        };
         let data_len = self.data.len().map_err(|error| (0, error))?;
         if self.unchanged(run).is_empty() {
             return own(data_len);
@@ -333,6 +339,3 @@ fn split(look: &Look<'_>, run: &Run, mut each: impl FnMut(&Run, usize, bool) -> 
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

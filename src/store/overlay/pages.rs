@@ -155,7 +155,8 @@ impl Pages {
 /// Writes bits of stretches to their places in a file.
 pub(super) fn save(file: impl AsFd, unsaved: &[(u64, Bits)]) -> Result<()> {
     for neighbours in unsaved.chunk_by(|a, b| a.0 + 1 == b.0) {
-        let bytes: Vec<u8> = neighbours.iter().flat_map(|(_, bits)| bits.iter().flat_map(|w| w.to_le_bytes())).collect();
+        let bytes: Vec<u8> =
+            neighbours.iter().flat_map(|(_, bits)| bits.iter().flat_map(|w| w.to_le_bytes())).collect();
         let at = neighbours[0].0 * BYTES as u64;
         super::super::copy::write_exact(file.as_fd(), &bytes, at, &mut 0)?;
     }

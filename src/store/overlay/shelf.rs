@@ -12,103 +12,21 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::{Errno, Result};
-use serde_json::{Value, json};
 
 use super::pages::{self, Pages};
+use super::record::{Mark, Record};
 use crate::store::copy::{read_exact, write_exact};
 use crate::store::{FileId, lock};
 
 /// Longest record that is read.
 const LONGEST: u64 = 64 << 10;
-
-/// A file as it was at some time, as far as it shows that it has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    /// `st_ino`
-    pub inode: u64,
-    /// Length in bytes.
-    pub size: i64,
-    /// Modification time: seconds and nanoseconds.
-    pub mtime: (i64, u64),
-}
-
-impl From<&rustix::fs::Stat> for Mark {
-    fn from(stat: &rustix::fs::Stat) -> Mark {
-        Mark { inode: stat.st_ino, size: stat.st_size, mtime: (stat.st_mtime, stat.st_mtime_nsec) }
-    }
-}
-
-/// Which array file an overlay belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The array file's path.
-    pub path: PathBuf,
-    /// The array file when the first page of it was changed; of one that was made, nothing until it is committed.
-    pub mark: Option<Mark>,
-    /// Whether its pages are being written to the array file, which has another modification time by that.
-    pub is_committing: bool,
-    /// Whether there is no array file: the overlay is all of it.
-    pub is_made: bool,
-    /// Permission bits, owner and group of an array file that is to be made.
-    pub rights: (u32, u32, u32),
-}
-
-impl Record {
-    fn to_json(&self) -> String {
-        let path = match self.path.to_str() {
-            Some(path) => json!(path),
-            None => json!(self.path.as_os_str().as_bytes()),
-        };
-        let mark = self.mark.map(|Mark { inode, size, mtime: (seconds, nanoseconds) }| {
-            json!({ "inode": inode, "size": size, "mtime": [seconds, nanoseconds] })
-        });
-        let (is_committing, is_made) = (self.is_committing, self.is_made);
-        let (mode, uid, gid) = self.rights;
-        json!({
-            "path": path,
-            "file": mark,
-            "committing": is_committing,
-            "made": is_made,
-            "rights": [mode, uid, gid],
-        })
-        .to_string()
-    }
-
-    fn from_json(text: &[u8]) -> Option<Record> {
-        let value: Value = serde_json::from_slice(text).ok()?;
-        let path = match &value["path"] {
-            Value::String(path) => PathBuf::from(path),
-            Value::Array(bytes) => {
-                let bytes = bytes.iter().map(|byte| u8::try_from(byte.as_u64()?).ok());
-                PathBuf::from(OsString::from_vec(bytes.collect::<Option<Vec<u8>>>()?))
-            }
-            _ => return None,
-        };
-        let mark = match &value["file"] {
-            Value::Null => None,
-            file => Some(Mark {
-                inode: file["inode"].as_u64()?,
-                size: file["size"].as_i64()?,
-                mtime: (file["mtime"][0].as_i64()?, file["mtime"][1].as_u64()?),
-            }),
-        };
-        let right = |number: usize| u32::try_from(value["rights"][number].as_u64()?).ok();
-        Some(Record {
-            path,
-            mark,
-            is_committing: value["committing"].as_bool()?,
-            is_made: value["made"].as_bool()?,
-            rights: (right(0)?, right(1)?, right(2)?),
-        })
-    }
-}
 
 /// What is known of one overlay. It stays known when its files are closed.
 #[derive(Debug)]
@@ -124,6 +42,8 @@ pub struct Layer {
     pub(super) gate: RwLock<()>,
     /// Held while pages are written for the first time.
     pub(super) first: Mutex<()>,
+    /// Whether pages were written since they were last saved.
+    pub(super) is_written: AtomicBool,
     /// Whether the time of the data is shown as that of the array file.
     pub(super) is_touched: AtomicBool,
     /// The data is at least so long; 0 until it was asked.
@@ -144,6 +64,7 @@ impl Layer {
             is_committing: AtomicBool::new(false),
             gate: RwLock::default(),
             first: Mutex::default(),
+            is_written: AtomicBool::new(record.is_made),
             is_touched,
             end: AtomicU64::new(0),
             saving: Mutex::default(),
@@ -186,7 +107,7 @@ struct Index {
 }
 
 /// The file of an overlay that holds its changed pages.
-pub fn data_name(number: u64) -> String {
+fn data_name(number: u64) -> String {
     format!("{number}.data")
 }
 
@@ -407,10 +328,16 @@ impl Shelf {
     /// What writing or syncing answers.
     pub fn save(&self, layer: &Layer) -> Result<()> {
         let _turn = lock(&layer.saving);
+        // Pages that are added from now on may not be synced yet.
         let unsaved = layer.pages.take_unsaved();
+        let is_written = layer.is_written.swap(false, Ordering::AcqRel) || layer.record().is_made;
+        if unsaved.is_empty() && !is_written && !layer.unsynced.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let outcome = self.save_now(layer, &unsaved);
         if outcome.is_err() {
             layer.pages.put_back(&unsaved);
+            layer.is_written.store(true, Ordering::Release);
         }
         outcome
     }
