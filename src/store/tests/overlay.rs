@@ -49,7 +49,7 @@ struct Bench {
 
 fn open_shelf(folder: &tempfile::TempDir) -> Arc<Shelf> {
     let opened: OwnedFd = fs::File::open(folder.path().join("overlays")).unwrap().into();
-    Arc::new(Shelf::new(opened, true))
+    Arc::new(Shelf::new(opened, false))
 }
 
 fn opened(shelf: &Arc<Shelf>, folder: &tempfile::TempDir) -> (Arc<Store>, Arc<File>) {
@@ -165,7 +165,7 @@ impl Bench {
                 }
             }
             Step::Reopen => {
-                self.file.sync_all().unwrap();
+                self.store.shelf().unwrap().save_all().unwrap();
                 let shelf = open_shelf(&self.folder);
                 for number in shelf.numbers(true).unwrap() {
                     shelf.adopt(shelf.read(number).unwrap(), Some(self.file.id()));
