@@ -10,7 +10,7 @@
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `special`, `orders`: what lies under `.afbfs`, and what is written there.
-//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale.
+//! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +35,7 @@ mod orders;
 mod patches;
 mod picture;
 mod preview;
+mod served;
 mod special;
 mod spool;
 mod stream;
@@ -42,7 +43,7 @@ mod tree;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
 pub use coherence::Cached;
-pub use io::{Source, Written};
+pub use io::{Source, Truncated, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
@@ -52,6 +53,7 @@ use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
+use served::Served;
 use tree::{Leaf, Step, Tree};
 
 /// What a mount may do.
@@ -127,6 +129,7 @@ pub struct Fs {
     handles: Handles,
     inodes: Inodes,
     coherence: Coherence,
+    served: Served,
     counters: Counters,
     /// Whether a commit is under way.
     commits: AtomicBool,
@@ -142,6 +145,7 @@ impl Fs {
             handles: Handles::default(),
             inodes: Inodes::default(),
             coherence: Coherence::default(),
+            served: Served::default(),
             counters: Counters::default(),
             commits: AtomicBool::new(false),
         }

@@ -12,8 +12,10 @@
 //!
 //! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
 //! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
-//! loops must be free to serve; so they never wait for it. A truncation is answered before pages are dropped, as the
-//! kernel holds back the writing of its pages until then. A page written back is, too, but not the fsync of msync.
+//! loops must be free to serve; so they never wait for it. A page written back is answered before pages are dropped, but not
+//! the fsync of msync. Until a truncation is answered, the kernel holds back the writing of the file's own pages: zeros are put
+//! into these instead, and only the pages of other files are dropped first; for a second at most, as waiting for them may end in a
+//! circle.
 
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,11 +64,14 @@ struct Adapter {
     /// Whether files may be passed through: until the kernel refuses it once.
     passthrough: Arc<AtomicBool>,
     shares: Arc<Shares>,
+    /// Whether a truncation waits for pages.
+    truncating: Arc<AtomicBool>,
 }
 
 impl Adapter {
     fn new(fs: Arc<Fs>, jobs: Sender<Job>, shares: Shares) -> Adapter {
-        Adapter { fs, jobs, backings: Arc::default(), passthrough: Arc::default(), shares: Arc::new(shares) }
+        let (backings, passthrough, truncating) = Default::default();
+        Adapter { fs, jobs, backings, passthrough, shares: Arc::new(shares), truncating }
     }
 
     /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
@@ -177,11 +182,7 @@ impl Filesystem for Adapter {
     ) {
         let changes = Changes { mode, uid, gid, size, atime: set_time(atime), mtime: set_time(mtime) };
         match self.call(|fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
-            Ok((attr, cached)) => {
-                // Answered first: the kernel writes no page of the inode back until then.
-                reply.attr(&TTL, &file_attr(&attr));
-                self.drop_pages(cached);
-            }
+            Ok((attr, truncated)) => self.truncated(attr, truncated, reply),
             Err(error) => reply.error(error),
         }
     }

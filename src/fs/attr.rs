@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Stat, StatVfs, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::coherence::Cached;
 use super::facts::{self, Fact};
+use super::io::Truncated;
 use super::preview::Content;
 use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
 use crate::catalog::{Origin, Problem};
@@ -205,11 +205,11 @@ impl Fs {
     }
 
     /// Changes attributes: the length as a truncation within the fixed size, the times those of the array file. Gives the
-    /// attributes, and the inodes whose cached pages are to be dropped.
+    /// attributes, and what a truncation did.
     ///
     /// # Errors
     /// EFBIG for growing; EPERM for another owner or mode; what `utimensat(2)` answers.
-    pub fn setattr(&self, inode: u64, changes: &Changes, handle: Option<u64>) -> Result<(Attr, Vec<Cached>), Errno> {
+    pub fn setattr(&self, inode: u64, changes: &Changes, handle: Option<u64>) -> Result<(Attr, Truncated), Errno> {
         let before = self.getattr(inode)?;
         let other_mode = changes.mode.is_some_and(|mode| mode & 0o7777 != before.mode);
         let other_owner =
@@ -217,9 +217,9 @@ impl Fs {
         if other_mode || other_owner {
             return Err(Errno::PERM);
         }
-        let cached = match changes.size {
+        let truncated = match changes.size {
             Some(size) => self.truncate(inode, handle, size)?,
-            None => Vec::new(),
+            None => Truncated::default(),
         };
         // A truncation brings the time of the call along; the size did not change, so neither does the time.
         if changes.size.is_none() && (changes.atime.is_some() || changes.mtime.is_some()) {
@@ -236,7 +236,7 @@ impl Fs {
             };
             file.set_times(&times)?;
         }
-        Ok((self.getattr(inode)?, cached))
+        Ok((self.getattr(inode)?, truncated))
     }
 
     /// The value of an extended attribute: `user.afbfs.FACT`, or the array file's ACL.

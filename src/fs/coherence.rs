@@ -48,6 +48,7 @@ pub struct Cached {
     /// The inode whose pages are to be dropped.
     pub inode: u64,
     file: FileId,
+    extent: Range<u64>,
     fill: u64,
 }
 
@@ -77,13 +78,20 @@ impl Coherence {
         let overlapping = inodes.iter().filter(|(inode, mark)| {
             except != Some(**inode) && mark.extent.start < extent.end && extent.start < mark.extent.end
         });
-        overlapping.map(|(&inode, mark)| Cached { inode, file, fill: mark.fill }).collect()
+        let cached =
+            |(&inode, mark): (&u64, &Mark)| Cached { inode, file, extent: mark.extent.clone(), fill: mark.fill };
+        overlapping.map(cached).collect()
+    }
+
+    /// Notes that pages of an inode are about to be put into the kernel's cache, again or still.
+    pub(super) fn mark_again(&self, Cached { inode, file, extent, .. }: &Cached) {
+        self.mark(*file, *inode, extent.clone());
     }
 
     /// Removes the marks of inodes whose pages have been dropped, unless they were filled anew meanwhile.
     pub(super) fn dropped(&self, cached: &[Cached]) {
         let mut files = lock(&self.files);
-        for Cached { inode, file, fill } in cached {
+        for Cached { inode, file, fill, .. } in cached {
             let Some(inodes) = files.marks.get_mut(file) else { continue };
             if inodes.get(inode).is_some_and(|mark| mark.fill == *fill) {
                 inodes.remove(inode);

@@ -44,6 +44,15 @@ impl Written {
     }
 }
 
+/// What a truncation did that the kernel's cache is to learn of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// The bytes of the file that were filled with zeros, since it had been cut off before them.
+    pub zeros: Range<u64>,
+    /// Inodes whose pages in the kernel's cache show some of these bytes; the file itself may be one of them.
+    pub cached: Vec<Cached>,
+}
+
 /// Zeros for gaps.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
@@ -78,7 +87,13 @@ impl Fs {
                 count(&self.counters.read_bytes, window.end - window.start);
                 // Pages may be filled long after those before them, so that nothing is remembered of these.
                 let anew = (source == Source::PageCache && file.body.is_picture()).then(Reading::default);
-                file.body.read(bytes_of(&file.shared), window, anew.as_ref().unwrap_or(&file.reading), sink)
+                let reading = anew.as_ref().unwrap_or(&file.reading);
+                file.body.read(bytes_of(&file.shared), window.clone(), reading, |bytes| {
+                    if source == Source::PageCache {
+                        self.note_filled(file, window.start, bytes);
+                    }
+                    sink(bytes)
+                })
             }
         }
     }
@@ -113,7 +128,7 @@ impl Fs {
         }
         self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
         let data = &data[..(window.end - window.start) as usize];
-        let written = write_from(file, offset, data, source)?;
+        let written = self.write_from(file, offset, data, source)?;
         count(&self.counters.written_bytes, written as u64);
         self.note_write(file, offset..offset + written as u64)?;
         Ok(Written { count: written, cached })
@@ -145,31 +160,24 @@ impl Fs {
         }
     }
 
-    /// Truncates a file within its fixed size, or extends what was truncated. Gives the inodes whose cached pages are
-    /// to be dropped.
+    /// Truncates a file within its fixed size, or extends what was truncated.
     ///
     /// # Errors
     /// EFBIG beyond the fixed size; EPERM for files that are not written.
-    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Vec<Cached>, Errno> {
+    pub(super) fn truncate(&self, inode: u64, handle: Option<u64>, size: u64) -> Result<Truncated, Errno> {
         let super::Node::Leaf(tree, leaf, _) = self.node(inode)? else { return Err(Errno::PERM) };
-        if matches!(leaf, super::Leaf::Fact(_)) {
+        if matches!(leaf, super::Leaf::Fact(_)) || tree.is_preview(&leaf) {
             return Err(Errno::PERM);
         }
-        if tree.is_preview(&leaf) {
-            return Err(Errno::PERM);
-        }
-        let mut cached = Vec::new();
         if let Some(shared) = self.inodes.written(inode)
             && shared.body.is_picture()
         {
-            super::picture::truncate(&shared, size)?;
-            return Ok(cached);
+            return super::picture::truncate(&shared, size).map(|()| Truncated::default());
         }
         if let Some(shared) = self.inodes.written(inode)
             && let Some(text) = shared.body.text()
         {
-            super::spool::truncate(&shared, text, size)?;
-            return Ok(cached);
+            return super::spool::truncate(&shared, text, size).map(|()| Truncated::default());
         }
         if size > tree.len_of(&leaf).ok_or(Errno::NOENT)? {
             return Err(Errno::FBIG);
@@ -177,26 +185,40 @@ impl Fs {
         if let Some(number) = handle {
             let handle = self.handles.get(number)?;
             let file = writer(&handle)?;
-            let _turn = file.shared.file.writes();
-            if lock(&file.shared.written_end).is_some_and(|end| end < size) {
-                self.catalog.revalidate(&file.tree.description, &file.shared.file, &file.validity)?;
-                fill_gap(&file.shared, size)?;
+            let truncated = self.cut(&file.shared, &file.validity, file.extent.clone(), size)?;
+            if !truncated.zeros.is_empty() {
                 self.note_write(file, 0..size)?;
-                cached = self.coherence.overlapping(file.shared.file.id(), &file.extent, None);
             }
-            *lock(&file.shared.written_end) = Some(size);
-        } else if let Some(shared) = self.inodes.written(inode) {
-            // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
-            let _turn = shared.file.writes();
-            if lock(&shared.written_end).is_some_and(|end| end < size) {
-                self.catalog.revalidate(&tree.description, &shared.file, &Validity::default())?;
-                fill_gap(&shared, size)?;
-                shared.file.touch()?;
-            }
-            *lock(&shared.written_end) = Some(size);
-            cached = self.coherence.overlapping(shared.file.id(), &(0..u64::MAX), None);
+            return Ok(truncated);
         }
-        Ok(cached)
+        // Opening with O_TRUNC arrives so, after the open. With no writer there is nothing to remember.
+        let Some(shared) = self.inodes.written(inode) else { return Ok(Truncated::default()) };
+        let truncated = self.cut(&shared, &Validity::default(), 0..u64::MAX, size)?;
+        if !truncated.zeros.is_empty() {
+            shared.file.touch()?;
+        }
+        Ok(truncated)
+    }
+
+    /// Moves the written end to `size`. What was cut off before it is filled with zeros.
+    fn cut(&self, shared: &Shared, validity: &Validity, extent: Range<u64>, size: u64) -> Result<Truncated, Errno> {
+        let _turn = shared.file.writes();
+        let before = *lock(&shared.written_end);
+        let mut truncated = Truncated::default();
+        if let Some(end) = before.filter(|&end| end < size) {
+            self.catalog.revalidate(&shared.tree.description, &shared.file, validity)?;
+            fill_gap(shared, size)?;
+            truncated =
+                Truncated { zeros: end..size, cached: self.coherence.overlapping(shared.file.id(), &extent, None) };
+        }
+        *lock(&shared.written_end) = Some(size);
+        Ok(truncated)
+    }
+
+    /// Notes that the kernel is about to keep pages of an inode, which it may have kept before.
+    pub fn keeps_again(&self, cached: &Cached) {
+        self.coherence.mark_again(cached);
+        self.served.forget(cached.inode);
     }
 
     /// What closing a descriptor asks for: what waits is stored, the time moves if something was written, and a write error is
@@ -413,30 +435,13 @@ impl Fs {
     }
 }
 
-/// Writes to a view. After a truncation, what lies between the written end and the write is filled with zeros; meanwhile
-/// no other write of the file goes on, lest it be overwritten.
-fn write_from(file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Result<usize, Errno> {
-    let mut end = lock(&file.shared.written_end);
-    if end.is_none() {
-        drop(end);
-        return put(&file.shared, offset, data);
-    }
-    let end = end.get_or_insert(0);
-    if source != Source::PageCache {
-        fill_until(end, &file.shared, offset)?;
-    }
-    let written = put(&file.shared, offset, data)?;
-    *end = (*end).max(offset + written as u64);
-    Ok(written)
-}
-
 /// Where the bytes of an open file's array are.
 fn bytes_of(shared: &Shared) -> Bytes<'_> {
     Bytes { files: &shared.files, fill: &shared.tree.description.array.fill }
 }
 
 /// Writes bytes of a file.
-fn put(shared: &Shared, offset: u64, data: &[u8]) -> Result<usize, Errno> {
+pub(super) fn put(shared: &Shared, offset: u64, data: &[u8]) -> Result<usize, Errno> {
     let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
     shared.body.write(&shared.pending, bytes_of(shared), offset, data, &store)
 }
@@ -460,7 +465,7 @@ fn fill_gap(shared: &Shared, until: u64) -> Result<(), Errno> {
     }
 }
 
-fn fill_until(end: &mut u64, shared: &Shared, until: u64) -> Result<(), Errno> {
+pub(super) fn fill_until(end: &mut u64, shared: &Shared, until: u64) -> Result<(), Errno> {
     while *end < until {
         let len = (until - *end).min(ZEROS.len() as u64) as usize;
         *end += put(shared, *end, &ZEROS[..len])? as u64;

@@ -164,6 +164,7 @@ impl Fs {
         // those that have no mark.
         if self.inodes.file(inode).is_none() {
             self.coherence.forget(inode);
+            self.served.forget(inode);
         }
     }
 }

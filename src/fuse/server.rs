@@ -2,13 +2,18 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use fuser::{Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyEmpty, ReplyWrite, Session, SessionACL};
+use fuser::{
+    Config, INodeNo, InitFlags, KernelConfig, Notifier, ReplyAttr, ReplyEmpty, ReplyWrite, Session, SessionACL,
+};
 
+use super::convert::file_attr;
 use super::shares::Shares;
-use super::{Adapter, Result};
-use crate::fs::{Cached, Fs, Source, Written};
+use super::{Adapter, Result, TTL};
+use crate::fs::{Attr, Cached, Fs, Source, Truncated, Written};
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
@@ -91,6 +96,8 @@ pub(super) enum Job {
     Write(Vec<Cached>, Box<Write>, ReplyWrite),
     /// Pages are dropped, and then what waits in a handle is stored.
     Flush(Vec<Cached>, Flush, u64, ReplyEmpty),
+    /// Pages are dropped or filled with zeros for a truncation of an inode, and then whoever answers it is told.
+    Truncate(u64, Truncated, Sender<()>),
     /// A request is answered once the pages are dropped that are to be dropped by now.
     Answer(ReplyEmpty),
     /// The kernel forgets a name in a folder.
@@ -108,6 +115,12 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
             Job::Flush(cached, flush, handle, reply) => {
                 drop_pages(adapter, notifier, &cached);
                 flush_again(adapter, notifier, flush, handle, reply);
+            }
+            Job::Truncate(inode, truncated, done) => {
+                show_zeros(adapter, notifier, inode, truncated);
+                adapter.truncating.store(false, Ordering::Release);
+                // Nobody listens any more if it took too long.
+                let _ = done.send(());
             }
             Job::Answer(reply) => reply.ok(),
             Job::Forget(folder, name) => {
@@ -137,7 +150,37 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
     }
 }
 
+/// Zeros for pages of a file that was truncated and made longer again.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// So many bytes of zeros are put into pages at most.
+const STORED: u64 = 1 << 20;
+
+/// For how long a truncation waits for pages.
+const HELD: Duration = Duration::from_secs(1);
+
 impl Adapter {
+    /// Answers a truncation, once the kernel's pages show the zeros that it brought.
+    ///
+    /// Until then the kernel writes no page of the file back, and whoever waits for that may hold a page that we wait for: another
+    /// truncation that drops pages of this file, or a program that stores to a page of it. So only one truncation at a time
+    /// waits for pages, and that for a while only.
+    pub(super) fn truncated(&self, attr: Attr, truncated: Truncated, reply: ReplyAttr) {
+        let Truncated { zeros, cached } = &truncated;
+        let is_short = zeros.end - zeros.start <= STORED || cached.iter().all(|cached| cached.inode != attr.inode);
+        if cached.is_empty() || !is_short || self.truncating.swap(true, Ordering::AcqRel) {
+            reply.attr(&TTL, &file_attr(&attr));
+            return self.drop_pages(truncated.cached);
+        }
+        let (done, wait) = channel();
+        self.send(Job::Truncate(attr.inode, truncated, done));
+        // If there is no thread to be had, the reply goes with the closure, and answers EIO by itself.
+        let _ = std::thread::Builder::new().spawn(move || {
+            let _ = wait.recv_timeout(HELD);
+            reply.attr(&TTL, &file_attr(&attr));
+        });
+    }
+
     /// Flushes or syncs a handle, and answers when the pages are dropped that are in its way or that show what was written
     /// back before.
     pub(super) fn flushed(&self, flush: Flush, handle: u64, reply: ReplyEmpty) {
@@ -146,6 +189,21 @@ impl Adapter {
             Ok(_) if self.fs.keeps_pages() => self.send(Job::Answer(reply)),
             Ok(_) => reply.ok(),
             Err(error) => reply.error(error),
+        }
+    }
+}
+
+fn show_zeros(adapter: &Adapter, notifier: &Notifier, inode: u64, truncated: Truncated) {
+    let Truncated { zeros, cached } = truncated;
+    let (own, others): (Vec<_>, Vec<_>) = cached.into_iter().partition(|cached| cached.inode == inode);
+    drop_pages(adapter, notifier, &others);
+    for cached in own {
+        adapter.fs.keeps_again(&cached);
+        for start in zeros.clone().step_by(ZEROS.len()) {
+            let len = (zeros.end - start).min(ZEROS.len() as u64) as usize;
+            if let Err(error) = notifier.store(INodeNo(inode), start, &ZEROS[..len]) {
+                log::warn!("inode {inode}: zeros in cached pages: {error}");
+            }
         }
     }
 }

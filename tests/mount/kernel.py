@@ -118,3 +118,20 @@ def follow(pid, log, acting):
                 pairs = struct.iter_unpack("QQ", memory.read(int(count, 16) * 16))
                 calls.append([(mapped_at(pid, base), length) for base, length in pairs])
     return calls
+
+
+def sent(fd, size):
+    """What sendfile moves from a file into a pipe."""
+    out, into = os.pipe()
+    pieces = []
+    try:
+        offset = 0
+        while offset < size:
+            count = os.sendfile(into, fd, offset, min(mmap.PAGESIZE, size - offset))
+            assert count, f"sendfile stopped at {offset} of {size}"
+            pieces.append(os.read(out, count))
+            offset += count
+    finally:
+        os.close(out)
+        os.close(into)
+    return b"".join(pieces)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness import mounted, needs_root, refused
+from kernel import sent
 from oracle import check_view, save_random
 
 PAGE = mmap.PAGESIZE
@@ -190,6 +191,57 @@ def test_a_view_of_a_whole_file_keeps_its_size(whole):
             os.pread(fd, 200, 0)
 
 
+def stores_of_two(grid, rng, first, second):
+    """Bytes stored to two mappings, element by element in turn, as the file has them once both are written back."""
+    whole = grid.view()
+    views = [whole.at("data"), whole.transposed().at("data"), whole.row(3), whole.col(5), whole[::-1].at("slice/::-1")]
+    views += [whole[2:5, ::2].at("slice/2:5,::2"), whole.raveled()[10:30000].at("range/10:30000")]
+    one, other = (next(view for view in views if view.path == f"a/{path}") for path in (first, second))
+    model = np.frombuffer(grid.model, np.uint8)
+    with mounted(grid.path.parent) as mnt:
+        with mnt.open(one.path, os.O_RDWR) as fd, mnt.open(other.path, os.O_RDWR) as across:
+            mappings = mmap.mmap(fd, 0), mmap.mmap(across, 0)
+            taken = set()
+            for turn in range(400):
+                view, mapping = ((one, mappings[0]), (other, mappings[1]))[turn % 2]
+                at = int(rng.integers(view.numpy.size))
+                element = view.address.ravel()[at]
+                if element in taken:
+                    continue
+                taken.add(element)
+                data = rng.bytes(8)
+                mapping[8 * at : 8 * at + 8] = data
+                model[element : element + 8] = np.frombuffer(data, np.uint8)
+                if rng.random() < 0.05:
+                    mapping.flush()
+            for mapping in mappings:
+                mapping.flush()
+            for mapping, view in zip(mappings, (one, other)):
+                assert mapping[:] == view.bytes()
+                mapping.close()
+    assert grid.path.read_bytes() == grid.model
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [("data", "T/data"), ("row/3", "slice/2:5,::2"), ("col/5", "data"), ("slice/::-1", "range/10:30000")],
+)
+def test_two_mappings_keep_what_is_stored_to_different_elements(grid, rng, first, second):
+    """Though they show the same pages of the file: of a page that is written back only what was changed is stored."""
+    stores_of_two(grid, rng, first, second)
+
+
+def test_a_mapping_keeps_what_another_program_stored_beside_it(grid, rng):
+    """A page that is written back does not undo what came into the array file behind the mount's back."""
+    view = grid.view().row(3)
+    with mounted(grid.path.parent) as mnt, mnt.open("a/row/3", os.O_RDWR) as fd, mmap.mmap(fd, 0) as mapping:
+        mapping[0:8] = b"abcdefgh"
+        with open(grid.path, "r+b") as file:
+            os.pwrite(file.fileno(), b"12345678", int(view.address[1]))
+        mapping.flush()
+        assert grid.path.read_bytes()[view.address[0] :][:16] == b"abcdefgh12345678"
+
+
 def in_time(seconds, script, *arguments):
     """Runs a Python script that would hang for ever if the mount did."""
     return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], timeout=seconds, check=True)
@@ -209,6 +261,58 @@ def test_extending_a_view_under_a_dirty_mapping_of_it(grid):
     """
     with mounted(grid.path.parent) as mnt:
         in_time(30, script, mnt / "a/row/3")
+
+
+@pytest.mark.parametrize("length", [8192, 5000, 300])
+def test_zeros_of_an_extension_are_seen_by_mappings_and_sendfile_at_once(grid, length):
+    """In the view itself and in one across it, whose pages the kernel has; what is stored to a mapping before is not lost."""
+    with mounted(grid.path.parent) as mnt:
+        with mnt.open("a/row/3", os.O_RDWR) as fd, mnt.open("a/slice/2:5,::2", os.O_RDWR) as across:
+            mapping, other = mmap.mmap(fd, 8192), mmap.mmap(across, 0)
+            for turn in range(60):
+                start = turn * 17 % length
+                os.pwrite(fd, bytes([turn + 1]) * 8192, 0)
+                mapping[8000:8008] = b"abcdefgh"
+                other[0:4] = b"1234"
+                os.ftruncate(fd, start)
+                os.ftruncate(fd, length)
+                wanted = bytearray(bytes([turn + 1]) * start + bytes(length - start))
+                wanted += bytes([turn + 1]) * (8192 - length)
+                if length <= 8000:
+                    wanted[8000:8008] = b"abcdefgh"
+                assert sent(fd, 8192) == wanted, turn
+                assert mapping[:] == wanted, turn
+                row = b"".join(wanted[at : at + 8] for at in range(0, 8000, 16))
+                assert other[4096:8096] == row, turn
+            mapping.close()
+            other.close()
+
+
+@pytest.mark.parametrize(
+    "rounds, views", [(300, ["a/row/3", "a/slice/2:5,::2", "a/slice/::-1"]), (10, ["a/row/3", "a/row/3"])]
+)
+def test_programs_that_extend_views_across_each_other(grid, rounds, views):
+    """Each waits for pages of the other's view that the kernel does not write before that one is answered."""
+    script = """if True:
+        import mmap, os, sys
+        fd = os.open(sys.argv[1], os.O_RDWR)
+        mapping = mmap.mmap(fd, 0)
+        size = len(mapping)
+        for _ in range(int(sys.argv[2])):
+            for at in range(0, size, 4096):
+                mapping[at : at + 8] = b"abcdefgh"
+            os.ftruncate(fd, 0)
+            mapping[0:8] = b"abcdefgh"
+            os.ftruncate(fd, size)
+    """
+    with mounted(grid.path.parent) as mnt:
+        programs = [subprocess.Popen([sys.executable, "-c", script, mnt / view, str(rounds)]) for view in views]
+        try:
+            for program in programs:
+                assert program.wait(60) == 0
+        finally:
+            for program in programs:
+                program.kill()
 
 
 def test_truncating_a_view_that_another_program_stores_to(grid):

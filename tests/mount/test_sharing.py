@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness import eventually, mounted, needs_root, refused, unavailable
+from kernel import sent
 from oracle import ArrayFile, check_view, save, save_random
 
 PAGE = mmap.PAGESIZE
@@ -175,23 +176,6 @@ def test_numpy_maps_views_as_arrays(mnt, grid):
 
 
 # --- copies inside the kernel
-
-
-def sent(fd, size):
-    """What sendfile moves from a file into a pipe."""
-    out, into = os.pipe()
-    pieces = []
-    try:
-        offset = 0
-        while offset < size:
-            count = os.sendfile(into, fd, offset, min(PAGE, size - offset))
-            assert count, f"sendfile stopped at {offset} of {size}"
-            pieces.append(os.read(out, count))
-            offset += count
-    finally:
-        os.close(out)
-        os.close(into)
-    return b"".join(pieces)
 
 
 @pytest.mark.parametrize("shown", ["data", "row/3", "col/5"])

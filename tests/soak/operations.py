@@ -148,6 +148,42 @@ class Operations(Serial):
         shown.write(0, data)
         return shown
 
+    def text(self):
+        """A view of numbers, and the path of its text."""
+        shown = self.views[int(self.rng.integers(len(self.views)))]
+        return (shown, f"{shown.path}.txt") if shown.is_plain and shown.stored_type.kind in "if" else (None, None)
+
+    def do_read_text(self, weight=3):
+        shown, path = self.text()
+        if not shown:
+            return None
+        worker = self.workers[int(self.rng.integers(WORKERS))]
+        cells = np.array(worker.call("whole", self.mnt / path).split(), float).astype(shown.stored_type)
+        numbers = np.frombuffer(shown.bytes(), shown.stored_type)
+        assert np.array_equal(cells, numbers, equal_nan=shown.stored_type.kind == "f"), f"{path} shows other numbers"
+        return shown
+
+    def do_write_text(self, weight=3):
+        """Numbers in cells of any width. Those that are the same stay as they are stored."""
+        shown, path = self.text()
+        if not shown:
+            return None
+        offset, length = self.span(shown)
+        unit = shown.stored_type.itemsize
+        offset, length = offset - offset % unit, -(-length // unit) * unit
+        data = bytes(shown.make(self.rng, length))[:length]
+        if len(data) < length or (shown.stored_type.kind == "f" and not np.isfinite(np.frombuffer(data, shown.stored_type)).all()):
+            return None
+        before = shown.bytes()
+        whole = np.frombuffer(before[:offset] + data + before[offset + length :], shown.stored_type)
+        cells = [str(number) for number in whole.tolist()]
+        text = " ".join(cells) if self.chance(0.5) else "".join(f"{cell},\n" for cell in cells)
+        self.history.append(f"write text of {path}, {length} bytes at {offset} are other numbers")
+        worker = self.workers[int(self.rng.integers(WORKERS))]
+        worker.call("rewrite", self.mnt / path, text.encode(), int(self.rng.integers(1000, 60000)))
+        shown.write(offset, data)
+        return shown
+
     def same_file(self, one, other):
         return one.array is other.array and np.array_equal(one.positions, other.positions)
 
@@ -278,15 +314,36 @@ class Operations(Serial):
         handle.private[number] = True
         return handle.shown
 
+    def store_beside(self, handle, offset, length):
+        """Stores to a mapping of another view what does not meet these bytes of the first: both stay. Only of plain elements."""
+        shown = handle.shown
+        if not shown.is_plain or (self.cache == "pages" and shown.is_whole):
+            return None
+        able = [(h, n) for h in self.handles for n, kind in h.maps.items() if kind == mmap.ACCESS_WRITE]
+        able = [(h, n) for h, n in able if h.shown.array is shown.array and h.inode is not handle.inode]
+        able = [(h, n) for h, n in able if h.shown.is_plain and h.inode.end is None and not h.inode.stale]
+        if not able or (self.cache == "pages" and any(h.shown.is_whole for h, _ in able)):
+            return None
+        other, number = able[int(self.rng.integers(len(able)))]
+        at, size = self.span(other.shown)
+        taken = np.unique(shown.positions[offset : offset + length] // 8)
+        if np.isin(other.shown.positions[at : at + size] // 8, taken).any():
+            return None
+        data = bytes(other.shown.make(self.rng, size))
+        self.note(other, f"store {size} at {at} to {number}, before msync of the other mapping")
+        other.call("store", number, at, data)
+        self.apply(other, at, data)
+        return other, number
+
     def do_store(self, weight=12):
         """Stores to a shared mapping reach the file at msync, fsync or when it goes; a write(2) meanwhile is not undone."""
         handle, number = self.mapping([mmap.ACCESS_WRITE])
-        if not handle or handle.shown.head or handle.inode.end is not None:
+        if not handle or handle.inode.end is not None:
             return None
         shown = handle.shown
         offset, length = self.span(shown)
         data = bytes(shown.make(self.rng, length))
-        if shown.as_type:
+        if shown.as_type and not self._fits(shown, data):
             return None
         self.freshen(handle)
         self.note(handle, f"store {length} at {offset} to {number}")
@@ -297,17 +354,20 @@ class Operations(Serial):
             self.written_by_another(shown.array)
         others = [h for h in self.handles if h.writes and not h.append and h.shown.array is shown.array]
         others = [h for h in others if h.inode is not handle.inode and h.inode.end is None and not h.shown.as_type]
-        if others and self.chance(0.4):
+        if others and self.chance(0.3):
             other = others[int(self.rng.integers(len(others)))]
             at, length = self.span(other.shown)
             data = bytes(other.shown.make(self.rng, length))
             self.note(other, f"write {length} at {at}, before msync")
             assert other.call("pwrite", other.fd, data, at) == length
             self.apply(other, at, data)
+        fellow = self.store_beside(handle, offset, length) if self.chance(0.4) else None
         if self.chance(0.2):
             handle.call("fsync", handle.fd)
         else:
             handle.call("msync", number)
+        if fellow:
+            fellow[0].call("msync", fellow[1])
         if self.chance(0.3):
             fellow = self.pick(reads=True)
             if fellow and not self.may_be_old(fellow):

@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "mount"))
 
 import disjoint  # noqa: E402
 import harness  # noqa: E402
+import single  # noqa: E402
 from kills import Kills  # noqa: E402
 from operations import Operations  # noqa: E402
 
@@ -43,6 +44,14 @@ def all_at_once(scratch, rng, cache, rounds):
         return disjoint.run(mnt, folder, rng, rounds)
 
 
+def single_views(scratch, rng, cache, operations, views=None):
+    """Gives the number of operations."""
+    folder = scratch / f"single-{cache}"
+    folder.mkdir()
+    with harness.mounted(folder, "--cache", cache) as mnt:
+        return single.run(mnt, folder, scratch, rng, operations, views)
+
+
 def ends(scratch, rng, cache, turns):
     """Gives the number of syncs that were confirmed, and of processes killed."""
     kills = Kills(scratch, rng, cache)
@@ -63,7 +72,7 @@ def main():
     harness.WATCHDOG_SECONDS = 10**6
     seed = asked.seed or secrets.randbelow(2**31)
     print(f"seed {seed}", flush=True)
-    totals = np.zeros(4, int)
+    totals = np.zeros(5, int)
     for cache in ["none", "pages"] if asked.cache == "both" else [asked.cache]:
         with tempfile.TemporaryDirectory(prefix="afbfs-soak-") as name:
             scratch, rng, start = Path(name), np.random.default_rng(seed), time.monotonic()
@@ -73,12 +82,14 @@ def main():
             print("  " + ", ".join(f"{name} {count}" for name, count in sorted(soak.counts.items())), flush=True)
             at_once = all_at_once(scratch, rng, cache, max(8, asked.operations // 400))
             print(f"--cache {cache}: {at_once} operations by 11 processes at once", flush=True)
+            of_fsx = single_views(scratch, rng, cache, max(100, asked.operations // 100))
+            print(f"--cache {cache}: {of_fsx} operations of fsx on single views", flush=True)
             confirmed, ended = ends(scratch, rng, cache, asked.kills)
             print(f"--cache {cache}: {ended} daemons and clients ended at work, {confirmed} syncs confirmed")
             print(f"--cache {cache}: {time.monotonic() - start:.0f} s", flush=True)
-            totals += [steps, at_once, confirmed, ended]
-    steps, at_once, confirmed, ended = totals
-    print(f"{steps + at_once + confirmed} operations, {ended} daemons and clients ended, 0 faults, 0 losses")
+            totals += [steps, at_once, of_fsx, confirmed, ended]
+    *operations, ended = totals
+    print(f"{sum(operations)} operations, {ended} daemons and clients ended, 0 faults, 0 losses")
 
 
 if __name__ == "__main__":
