@@ -120,8 +120,16 @@ fn folder_of(path: &Path, catalog: &Catalog) -> Result<Folder, Failure> {
 }
 
 pub(super) fn diff(args: &DiffArgs) -> Result<(), Failure> {
-    let mut entries = Vec::new();
-    let mut each = |change: Change, packed: Option<&Packed>| {
+    let (mut entries, mut failed) = (Vec::new(), 0);
+    let mut each = |change: Result<Change, Problem>, packed: Option<&Packed>| {
+        let change = match change {
+            Ok(change) => change,
+            Err(problem) => {
+                failed += 1;
+                eprintln!("afbfs: {problem}");
+                return Ok(());
+            }
+        };
         if args.json {
             entries.push(to_json(&change, packed));
             return Ok(());
@@ -142,7 +150,19 @@ pub(super) fn diff(args: &DiffArgs) -> Result<(), Failure> {
             overlay::compare(&folder, &source, &packed, &mut each)?;
         }
     }
-    if args.json { print(&serde_json::to_string_pretty(&Value::Array(entries))?) } else { Ok(()) }
+    if args.json {
+        print(&serde_json::to_string_pretty(&Value::Array(entries))?)?;
+    }
+    all_done(failed, "compared")
+}
+
+/// The failure of a command that went on after some files.
+fn all_done(failed: usize, done: &str) -> Result<(), Failure> {
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure(format!("1 file was not {done}"))),
+        _ => Err(Failure(format!("{failed} files were not {done}"))),
+    }
 }
 
 /// The indices of the first element of a range of bytes and of the last.
@@ -212,9 +232,5 @@ pub(super) fn commit(args: &CommitArgs) -> Result<(), Failure> {
             overlay::commit(&folder, &source, &mounted, &mut each)?;
         }
     }
-    match failed {
-        0 => Ok(()),
-        1 => Err(Failure::new("1 file was not committed")),
-        _ => Err(Failure(format!("{failed} files were not committed"))),
-    }
+    all_done(failed, "committed")
 }

@@ -17,8 +17,6 @@ const AT_ONCE: u64 = 1 << 20;
 /// What differs of one array file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its overlay's number.
-    pub number: u64,
     /// The array file, below the source.
     pub file: PathBuf,
     /// Whether it exists only here.
@@ -31,15 +29,15 @@ pub struct Change {
 }
 
 /// Compares the overlays of a folder with their array files; `packed` tells what lies in the file of an overlay. Those that
-/// hold nothing else than their files are left out.
+/// hold nothing else than their files are left out. Calls `each` with what differs, or why that cannot be told, file by file.
 ///
 /// # Errors
-/// If a file cannot be read.
+/// If the folder cannot be read; those of `each`.
 pub fn compare(
     folder: &Path,
     source: &Path,
     packed: &dyn Fn(&Record, u64) -> Option<Packed>,
-    each: &mut dyn FnMut(Change, Option<&Packed>) -> Result<(), Problem>,
+    each: &mut dyn FnMut(Result<Change, Problem>, Option<&Packed>) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let unreadable = |error: Errno| Problem(format!("{}: {error}", folder.display()));
     let shelf = Shelf::new(open_folder(folder).map_err(unreadable)?, false);
@@ -49,26 +47,31 @@ pub fn compare(
         if layer.pages().is_empty() && !record.is_made {
             continue;
         }
-        let failed = |error: Errno| Problem(format!("{}: {error}", record.path.display()));
-        let sides = Sides::open(&shelf, &layer).map_err(failed)?;
         let packed = packed(&record, number);
-        let (mut ranges, mut bytes): (Vec<Range<u64>>, u64) = (Vec::new(), 0);
-        let mut note = |at: u64, found: &[u8]| {
-            let range = at..at + found.len() as u64;
-            bytes += found.len() as u64;
-            match ranges.last_mut() {
-                Some(last) if joins(last, &range, packed.as_ref()) => last.end = range.end,
-                _ => ranges.push(range),
-            }
-            Ok(())
-        };
-        sides.differences(&layer, &mut note).map_err(failed)?;
-        let is_made = record.is_made && sides.array.is_none();
-        if is_made || !ranges.is_empty() {
-            each(Change { number, file: shown(&record, source), is_made, ranges, bytes }, packed.as_ref())?;
+        match compare_one(&shelf, &layer, packed.as_ref()) {
+            Ok(change) if change.ranges.is_empty() && !change.is_made => {}
+            Ok(change) => each(Ok(Change { file: shown(&record, source), ..change }), packed.as_ref())?,
+            Err(error) => each(Err(Problem(format!("{}: {error}", record.path.display()))), None)?,
         }
     }
     Ok(())
+}
+
+fn compare_one(shelf: &Shelf, layer: &Layer, packed: Option<&Packed>) -> Result<Change, Errno> {
+    let sides = Sides::open(shelf, layer)?;
+    let (mut ranges, mut bytes): (Vec<Range<u64>>, u64) = (Vec::new(), 0);
+    sides.differences(layer, &mut |at, found| {
+        let range = at..at + found.len() as u64;
+        bytes += found.len() as u64;
+        match ranges.last_mut() {
+            Some(last) if joins(last, &range, packed) => last.end = range.end,
+            _ => ranges.push(range),
+        }
+        Ok(())
+    })?;
+    let record = layer.record();
+    let is_made = record.is_made && sides.array.is_none();
+    Ok(Change { file: record.path, is_made, ranges, bytes })
 }
 
 /// Whether a range goes on where another one stops: at the next byte, or in the same element or the next one.

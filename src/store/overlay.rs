@@ -55,7 +55,7 @@ type Written = std::result::Result<(), (usize, Errno)>;
 
 impl Cover {
     pub(super) fn new(shelf: &Arc<Shelf>, id: super::FileId) -> Cover {
-        let layer = shelf.find(id).map(OnceLock::from).unwrap_or_default();
+        let layer = shelf.find_opened(id).map(OnceLock::from).unwrap_or_default();
         Cover { shelf: shelf.clone(), layer, data: OnceLock::new() }
     }
 }

@@ -193,3 +193,17 @@ def test_mounts_without_it_say_so(grid):
             assert answer.returncode == 1 and b"is mounted without --cow" in answer.stderr
     answer = afbfs("diff", grid.path.parent)
     assert answer.returncode == 1 and b"no arrays are mounted there" in answer.stderr
+
+
+def test_a_file_that_is_gone_is_named_and_the_others_are_done(grid, rng):
+    other = save_random(grid.path.parent / "o.npy", rng, "<f8", (64, 64))
+    with mounted(grid.path.parent, "--cow") as mnt:
+        for array in (grid, other):
+            poke(mnt, array, array.view().row(5), 0, rng.bytes(64))
+        grid.path.unlink()
+        answer = afbfs("diff", mnt)
+        assert answer.returncode == 1 and f"{grid.path}: No such file".encode() in answer.stderr
+        assert answer.stdout.startswith(b"o.npy: ")
+        answer = afbfs("commit", mnt)
+        assert answer.returncode == 1 and f"{grid.path}: is gone".encode() in answer.stderr
+        assert not other.differs() and not grid.path.exists()

@@ -206,8 +206,21 @@ impl Shelf {
     }
 
     /// The overlay of a file, if there is one.
-    pub(crate) fn find(&self, file: FileId) -> Option<Arc<Layer>> {
+    pub(super) fn find(&self, file: FileId) -> Option<Arc<Layer>> {
         lock(&self.index).layers.get(&file).cloned()
+    }
+
+    /// The same of a file that was just opened. The inode of one that is gone by now may be another's.
+    pub(super) fn find_opened(&self, file: FileId) -> Option<Arc<Layer>> {
+        let layer = self.find(file)?;
+        let path = layer.record().path;
+        let named = rustix::fs::lstat(&path).map(|stat| FileId { device: stat.st_dev, inode: stat.st_ino });
+        if named == Ok(file) {
+            return Some(layer);
+        }
+        log::warn!("{}: is gone, and so is what was written to it and not committed", path.display());
+        lock(&self.index).layers.remove(&file);
+        None
     }
 
     /// The overlay of an array file, which is made where there is none.

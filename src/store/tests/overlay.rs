@@ -288,3 +288,20 @@ fn commits_and_writes_at_once_lose_nothing() {
         assert_eq!(found, [last; 8]);
     }
 }
+
+#[test]
+fn the_inode_of_a_file_that_is_gone_may_be_anothers() {
+    let mut bench = Bench::new(PAGE);
+    bench.write(0, 8, 0, 1, 1);
+    let (shelf, path) = (bench.store.shelf().unwrap().clone(), bench.folder.path().join("array"));
+    fs::rename(&path, bench.folder.path().join("other")).unwrap();
+    fs::write(&path, "").unwrap();
+    let store = Store::new(tight(8));
+    store.cover(shelf);
+    let file = store.file(fs::File::open(bench.folder.path().join("other")).unwrap().into()).unwrap();
+    assert_eq!(file.id(), bench.file.id());
+    assert!(!file.is_changed());
+    let mut found = vec![0; PAGE as usize];
+    gather(&Files::One(file), &[], &bytes(0..PAGE), 0..PAGE, &mut found).unwrap();
+    assert!(found == bench.stored);
+}
