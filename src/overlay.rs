@@ -30,7 +30,7 @@ mod compare;
 mod folder;
 
 pub use commit::{Committed, commit};
-pub use compare::{Change, compare};
+pub use compare::{Change, Each, compare};
 pub use folder::{Folder, Keeper, Problem};
 
 /// What lies in an array file: one array, in C order.

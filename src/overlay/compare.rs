@@ -28,6 +28,12 @@ pub struct Change {
     pub bytes: u64,
 }
 
+/// What is called for each file, with what lies in it.
+pub type Each<'a> = dyn FnMut(Result<Change, Problem>, Option<&Packed>) -> Result<(), Problem> + 'a;
+
+/// What is called for each stretch of bytes that differs, with the overlay's.
+type Difference<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Errno> + 'a;
+
 /// Compares the overlays of a folder with their array files; `packed` tells what lies in the file of an overlay. Those that
 /// hold nothing else than their files are left out. Calls `each` with what differs, or why that cannot be told, file by file.
 ///
@@ -37,7 +43,7 @@ pub fn compare(
     folder: &Path,
     source: &Path,
     packed: &dyn Fn(&Record, u64) -> Option<Packed>,
-    each: &mut dyn FnMut(Result<Change, Problem>, Option<&Packed>) -> Result<(), Problem>,
+    each: &mut Each<'_>,
 ) -> Result<(), Problem> {
     let unreadable = |error: Errno| Problem(format!("{}: {error}", folder.display()));
     let shelf = Shelf::new(open_folder(folder).map_err(unreadable)?, false);
@@ -109,11 +115,7 @@ impl Sides {
     }
 
     /// Calls `each` with the bytes that differ and where they are, from front to back.
-    pub(super) fn differences(
-        &self,
-        layer: &Layer,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
+    pub(super) fn differences(&self, layer: &Layer, each: &mut Difference<'_>) -> Result<(), Errno> {
         let data_len = length(&self.data)?;
         let len = match &self.array {
             Some(array) => length(array)?.min(data_len),
@@ -131,7 +133,7 @@ impl Sides {
         Ok(())
     }
 
-    fn compare(&self, bytes: Range<u64>, each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
+    fn compare(&self, bytes: Range<u64>, each: &mut Difference<'_>) -> Result<(), Errno> {
         let size = (bytes.end - bytes.start).min(AT_ONCE) as usize;
         let (mut ours, mut theirs) = (vec![0; size], vec![0; size]);
         let mut at = bytes.start;
