@@ -33,6 +33,7 @@ use crate::store::{FileId, Store};
 mod cache;
 mod contents;
 mod describe;
+mod formats;
 mod list;
 mod names;
 mod pieces;
@@ -46,7 +47,7 @@ use cache::Recent;
 use describe::{REMEMBERED, Slot};
 use names::Sidecars;
 use pieces::Opened;
-use resolve::Root;
+use resolve::{Root, absent};
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -208,8 +209,8 @@ impl Catalog {
         if let Some(only) = &catalog.only
             && catalog.options.arrays.is_empty()
             && !contents::is_array_folder(&catalog.root.path.join(only))
-            && catalog.claim(Path::new(""), only).is_none()
-            && catalog.format_by_content(Path::new(only)).is_none()
+            && matches!(catalog.claim(Path::new(""), only), Ok(None))
+            && matches!(catalog.format_by_content(Path::new(only)), Ok(None))
         {
             return fail(format!(
                 "{shown}: no array file that afbfs knows; describe it with --array dtype=f4,shape=100x200, or with a sidecar {shown}.toml"
@@ -315,30 +316,38 @@ impl Catalog {
     }
 
     /// What a name in a folder stands for: a real folder, an array's full name, or a stem.
-    pub fn lookup(&self, folder: &Path, name: &str) -> Option<Item> {
+    ///
+    /// # Errors
+    /// ENOENT where it stands for nothing; what the disk answers, where that leaves it open.
+    pub fn lookup(&self, folder: &Path, name: &str) -> Result<Item, Errno> {
+        self.find(folder, name)?.ok_or(Errno::NOENT)
+    }
+
+    fn find(&self, folder: &Path, name: &str) -> Result<Option<Item>, Errno> {
         if folder.as_os_str().is_empty()
             && let Some(number) = self.options.arrays.iter().position(|spec| spec.name.as_deref() == Some(name))
         {
-            return Some(Item::Array(Origin::Named(number)));
+            return Ok(Some(Item::Array(Origin::Named(number))));
         }
-        let real = names::real_name(name)?;
+        let Some(real) = names::real_name(name) else { return Ok(None) };
         if self.serves(&real) {
             let path = folder.join(&real);
-            if matches!(self.stat_link(&path), Ok(stat) if is_folder(&stat)) {
-                return self.item_of_folder(path);
+            match self.stat_link(&path) {
+                Ok(stat) if is_folder(&stat) => return Ok(self.item_of_folder(path)),
+                Ok(_) => {}
+                Err(error) => absent(error)?,
             }
         }
-        if self.claim(folder, &real).is_some() {
-            return Some(self.item_of_file(folder.join(real)));
+        if self.claim(folder, &real)?.is_some() {
+            return Ok(Some(self.item_of_file(folder.join(real))));
         }
-        let path = match self.file_with_stem(folder, name, &real) {
+        let path = match self.file_with_stem(folder, name, &real)? {
             Some(file) => folder.join(file),
             // A file known only by its content has its full name, and is not listed.
-            None => {
-                Some(folder.join(&real)).filter(|path| self.serves(&real) && self.format_by_content(path).is_some())?
-            }
+            None if self.serves(&real) && self.format_by_content(&folder.join(&real))?.is_some() => folder.join(&real),
+            None => return Ok(None),
         };
-        Some(self.item_of_file(path))
+        Ok(Some(self.item_of_file(path)))
     }
 
     /// The source, where it is one file.

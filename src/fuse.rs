@@ -139,10 +139,14 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.call(|fs| fs.lookup(parent.0, name)) {
-            Ok(attr) => {
+        let found = self.call(|fs| {
+            let attr = fs.lookup(parent.0, name)?;
+            Ok((attr, fs.outdated_by(attr.inode, parent.0, name)))
+        });
+        match found {
+            Ok((attr, outdated)) => {
                 reply.entry(&TTL, &file_attr(&attr), Generation(0));
-                if let Some((folder, name)) = self.fs.outdated_by(attr.inode, parent.0, name) {
+                if let Some((folder, name)) = outdated {
                     self.send(Job::Forget(folder, name));
                 }
             }
@@ -491,3 +495,6 @@ impl Filesystem for Adapter {
         reply.error(Errno::ENOSYS);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -23,6 +25,7 @@ use rustix::net::{
 
 mod table;
 
+use table::find_device;
 pub use table::{Entry, TYPE, find, find_all, is_within};
 
 /// What to mount, and how.
@@ -63,6 +66,8 @@ pub struct Mount {
     pub device: u64,
     /// Whether the setuid helper has mounted it, which unmounts it as well.
     pub by_helper: bool,
+    /// The connection to the kernel, which lasts as long as the mount does.
+    connection: Arc<OwnedFd>,
 }
 
 /// Mounts at an absolute path. The descriptor is that of `/dev/fuse`: who holds it must serve the requests.
@@ -80,8 +85,12 @@ pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountE
         Err(Errno::PERM | Errno::ACCESS) => (mount_by_helper(point, options)?, true),
         Err(error) => return fail(format!("{}: mounting: {error}", point.display())),
     };
+    let connection = match device.try_clone() {
+        Ok(connection) => Arc::new(connection),
+        Err(error) => return fail(format!("/dev/fuse: {error}")),
+    };
     match find(point) {
-        Some(entry) => Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper })),
+        Some(entry) => Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper, connection })),
         None => fail(format!("{}: was mounted, but is not in /proc/self/mountinfo", point.display())),
     }
 }
@@ -184,9 +193,21 @@ fn receive_descriptor(socket: &OwnedFd) -> Result<Option<OwnedFd>, Errno> {
 }
 
 impl Mount {
-    /// Whether this very mount is still there.
-    pub fn is_mounted(&self) -> bool {
-        find_all(&self.point).iter().any(|entry| entry.device == self.device)
+    /// Where this very mount is by now: a folder above it may have been renamed, or the mount moved.
+    ///
+    /// Device numbers are used again once a mount is gone. At the path where it was mounted the number is believed; at any
+    /// other only while the connection lasts, lest another mount be taken for it.
+    pub fn place(&self) -> Option<PathBuf> {
+        if find_all(&self.point).iter().any(|entry| entry.device == self.device) {
+            return Some(self.point.clone());
+        }
+        let elsewhere = find_device(self.device)?;
+        self.is_connected().then_some(elsewhere.point)
+    }
+
+    fn is_connected(&self) -> bool {
+        let mut ready = [PollFd::new(&self.connection, PollFlags::IN)];
+        poll(&mut ready, Some(&Timespec::default())).is_ok() && !ready[0].revents().contains(PollFlags::ERR)
     }
 
     /// Unmounts, if it is still there; where it is busy, it goes from the tree at once and ends with its last user.
@@ -194,13 +215,11 @@ impl Mount {
     /// # Errors
     /// What `umount2(2)` or the helper answers.
     pub fn unmount(&self) -> Result<(), MountError> {
-        if !self.is_mounted() {
-            return Ok(());
-        }
-        match unmount_path(&self.point, false) {
-            Err(error) if self.is_mounted() => {
+        let Some(place) = self.place() else { return Ok(()) };
+        match unmount_path(&place, false) {
+            Err(error) if self.place().as_ref() == Some(&place) => {
                 log::warn!("{error}; detaching it");
-                unmount_path(&self.point, true)
+                unmount_path(&place, true)
             }
             _ => Ok(()),
         }

@@ -28,6 +28,8 @@ mod fetch;
 mod files;
 mod locks;
 mod overlay;
+#[cfg(test)]
+pub(crate) mod panics;
 mod stream;
 mod sum;
 mod sync;
@@ -169,7 +171,26 @@ impl Errors {
 
 /// Locks, also after a panic elsewhere: what these locks guard is whole after each statement.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(test)]
+    panics::locked();
+    guard
+}
+
+/// As [`lock`], together with others who only read.
+pub(crate) fn share<T>(shared: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    let guard = shared.read().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(test)]
+    panics::locked();
+    guard
+}
+
+/// As [`lock`], for changing what others share.
+pub(crate) fn change<T>(shared: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    let guard = shared.write().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(test)]
+    panics::locked();
+    guard
 }
 
 impl Store {
@@ -208,10 +229,11 @@ impl Store {
     fn take_over(self: &Arc<Store>, readable: OwnedFd, shelf: Option<&Arc<Shelf>>) -> Result<Arc<File>> {
         let stat = rustix::fs::fstat(&readable)?;
         let id = FileId { device: stat.st_dev, inode: stat.st_ino };
-        let mut files = lock(&self.files);
-        if let Some(file) = files.get(&id).and_then(Weak::upgrade) {
+        let known = |files: &HashMap<FileId, Weak<File>>| files.get(&id).and_then(Weak::upgrade);
+        if let Some(file) = known(&lock(&self.files)) {
             return Ok(file);
         }
+        // Asked without the lock: a disk may take its time to answer, and keeps nobody else waiting.
         let fixed_len = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => None,
             FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
@@ -236,8 +258,14 @@ impl Store {
             errors: Errors::default(),
             cover: shelf.map(|shelf| overlay::Cover::new(shelf, id)),
         });
-        files.insert(id, Arc::downgrade(&file));
-        Ok(file)
+        let mut files = lock(&self.files);
+        // Another thread may have been quicker.
+        let first = known(&files);
+        if first.is_none() {
+            files.insert(id, Arc::downgrade(&file));
+        }
+        drop(files);
+        Ok(first.unwrap_or(file))
     }
 
     /// Bytes of files that are mapped, and the number of mappings.
@@ -276,7 +304,7 @@ impl Store {
                 files.remove(&file.id);
             }
         }
-        let windows = file.windows.read().unwrap_or_else(PoisonError::into_inner);
+        let windows = share(&file.windows);
         if windows.is_empty() {
             return;
         }
@@ -348,7 +376,7 @@ impl File {
         let needed = (end.min(start + size) - start) as usize;
         let usable = |map: &sys::Map| map.len() >= needed && (map.is_writable() || !writable);
         {
-            let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner);
+            let windows = share(&self.windows);
             if let Some((_, map)) = windows.iter().find(|(n, map)| *n == number && usable(map)) {
                 return Ok((map.clone(), start));
             }
@@ -366,7 +394,7 @@ impl File {
         self.store.counters.maps.fetch_add(1, Ordering::Relaxed);
         let evicted = {
             // Locked until the mapping is noted, or another thread that maps the same window would not find it there.
-            let mut windows = self.windows.write().unwrap_or_else(PoisonError::into_inner);
+            let mut windows = change(&self.windows);
             let old = windows.iter().position(|(n, _)| *n == number).map(|at| windows.swap_remove(at).1);
             windows.push((number, map.clone()));
             let window = Window { file: Arc::downgrade(self), map: Arc::downgrade(&map), bytes: len as u64 };
@@ -374,7 +402,7 @@ impl File {
         };
         for window in evicted {
             if let Some(file) = window.file.upgrade() {
-                let mut windows = file.windows.write().unwrap_or_else(PoisonError::into_inner);
+                let mut windows = change(&file.windows);
                 windows.retain(|(_, map)| Arc::as_ptr(map) != window.map.as_ptr());
             }
         }
@@ -418,34 +446,14 @@ impl File {
         }
     }
 
-    /// Sets its times.
-    ///
-    /// # Errors
-    /// What `utimensat(2)` answers.
-    pub fn set_times(&self, times: &Timestamps) -> Result<()> {
-        if self.is_covered() {
-            return self.set_overlay_times(times);
-        }
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.readable));
-        rustix::fs::utimensat(rustix::fs::CWD, path, times, rustix::fs::AtFlags::empty())
-    }
-
-    /// Makes sure that it can be written.
-    ///
-    /// # Errors
-    /// What opening it answers; of one that is covered, nothing.
-    pub fn check_writable(&self) -> Result<()> {
-        if self.is_covered() { Ok(()) } else { self.writable().map(|_| ()) }
-    }
-
     /// Keeps fills of the kernel's page cache out while a write is done. Writes do not exclude each other.
     pub fn writes(&self) -> RwLockReadGuard<'_, ()> {
-        self.turns.read().unwrap_or_else(PoisonError::into_inner)
+        share(&self.turns)
     }
 
     /// Keeps writes out while the kernel's page cache is filled.
     pub fn fills(&self) -> RwLockWriteGuard<'_, ()> {
-        self.turns.write().unwrap_or_else(PoisonError::into_inner)
+        change(&self.turns)
     }
 
     /// Whether it was written since it was last synced as a whole.

@@ -1,11 +1,10 @@
 //! What an array file holds, remembered for as long as it does not change.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::hash::Hasher;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -16,10 +15,11 @@ use rustix::io::Errno;
 use serde_json::{Map, Value};
 
 use super::contents::Members;
+use super::formats::format_of_content;
 use super::pieces::ArrayFiles;
 use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
 use super::{Catalog, Origin, Stamp, is_regular};
-use crate::format::{self, Array, Content, FORMATS, Format, HEAD, Member, Refusal, raw, zarr};
+use crate::format::{self, Array, Content, Member, Refusal, raw, zarr};
 use crate::name;
 use crate::store::{File, FileId, Files, lock};
 
@@ -236,8 +236,7 @@ impl Catalog {
             Errno::INVAL => Problem::Refused("is neither a regular file nor a block device".into()),
             error => Problem::Errno(error),
         })?;
-        let (content, locked, fingerprint) =
-            self.parse(origin, &file).map_err(|refusal| Problem::Refused(refusal.0.into()))?;
+        let (content, locked, fingerprint) = self.parse(origin, &file)?;
         let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
         let path: Arc<Path> = self.root.path.join(self.path_of(origin)).into();
         let describe = |origin: Origin, mut array: Array, container: &Arc<Map<String, Value>>| {
@@ -289,27 +288,36 @@ impl Catalog {
         Ok((Arc::new(Contents { writable, fingerprint, held }), file))
     }
 
-    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, bool, Fingerprint), Refusal> {
+    /// Reads the header of a file. What the disk does not give is no property of the file, which may be read again.
+    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, bool, Fingerprint), Problem> {
         self.headers_read.fetch_add(1, Ordering::Relaxed);
         let _whole = file.whole_sums();
-        let len = file.len().map_err(io::Error::from)?;
-        let reader = Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default() };
+        let (len, failed) = (file.len()?, Cell::new(None));
+        let reader =
+            Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default(), failed: &failed };
         match origin {
             Origin::Named(number) => {
-                let spec =
-                    self.options.arrays.get(*number).ok_or_else(|| Refusal("is not described any more".into()))?;
+                let spec = self.options.arrays.get(*number).ok_or(Errno::NOENT)?;
                 let hash = reader.hasher.into_inner().finish();
-                Ok((Content::One(spec.array(len)?), false, Fingerprint { hash, ..Fingerprint::default() }))
+                let array = spec.array(len).map_err(refused)?;
+                Ok((Content::One(array), false, Fingerprint { hash, ..Fingerprint::default() }))
             }
             Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default() };
+                let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default(), failed: &failed };
                 let shown = shown_file_name(path);
                 let name = path.file_name().unwrap_or_default();
                 // What the content says comes before what the name says.
-                let format = format_of_content(file.fd()).or_else(|| self.format_of_name(folder, name));
+                let format = match format_of_content(file.fd())? {
+                    Some(format) => Some(format),
+                    None => self.format_of_name(folder, name)?,
+                };
                 let format = format.unwrap_or(&raw::Raw);
-                let content = format.parse(&shown, &reader, &siblings)?;
+                let parsed = format.parse(&shown, &reader, &siblings);
+                if let Some(error) = failed.get() {
+                    return Err(error.into());
+                }
+                let content = parsed.map_err(refused)?;
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
@@ -351,7 +359,7 @@ impl Catalog {
     /// Checks before a write that the open file is still laid out as it was described: the same, or grown at its end.
     ///
     /// # Errors
-    /// ESTALE if not.
+    /// ESTALE if not; what reading it answers.
     pub fn revalidate(&self, description: &Description, file: &File, validity: &Validity) -> Result<(), Errno> {
         let stamp = Stamp::from(&rustix::fs::fstat(file.fd())?);
         let sibling = description.fingerprint.siblings.first().and_then(|(path, _)| self.stamp_below(path));
@@ -360,7 +368,10 @@ impl Catalog {
             return Ok(());
         }
         if !self.matches(&description.fingerprint, file) {
-            let (content, ..) = self.parse(&description.origin, file).map_err(|_| Errno::STALE)?;
+            let (content, ..) = self.parse(&description.origin, file).map_err(|problem| match problem {
+                Problem::Errno(error) => error,
+                Problem::Refused(_) => Errno::STALE,
+            })?;
             let array = match (content, &description.origin) {
                 (Content::One(array), _) => Some(array),
                 (Content::Many(container), Origin::Member(_, path)) => {
@@ -377,43 +388,6 @@ impl Catalog {
         Ok(())
     }
 
-    /// The format of a file, as its name tells, or a sidecar.
-    fn format_of_name(&self, folder: &Path, file: &OsStr) -> Option<&'static dyn Format> {
-        let shown = name::escape(file.as_bytes());
-        let by_name = FORMATS.iter().copied().find(|format| format.stem(&shown).is_some());
-        let by_metadata = zarr::METADATA.contains(&&*shown).then_some(&zarr::Zarr as &dyn Format);
-        by_name.or(by_metadata).or_else(|| FORMATS.get(self.claim(folder, file)?.rank).copied())
-    }
-
-    /// The format of a file that no name tells. This opens the file.
-    pub(super) fn format_by_content(&self, path: &Path) -> Option<&'static dyn Format> {
-        if !self.is_file(path) {
-            return None;
-        }
-        let opened = self.open_below(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK).ok()?;
-        format_of_content(opened.as_fd())
-    }
-
-    /// Whether a file may hold several arrays, as far as that can be told without opening it.
-    pub(super) fn may_hold_many(&self, origin: &Origin) -> bool {
-        let Origin::File(path) = origin else { return false };
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let by_name = self.format_of_name(folder, path.file_name().unwrap_or_default());
-        by_name.is_none_or(|format| format.may_hold_many())
-    }
-
-    /// The format of an array file: what its content says, or, where that says nothing, its name.
-    pub fn format_of(&self, origin: &Origin) -> &'static str {
-        match origin {
-            Origin::File(path) | Origin::Member(path, _) => {
-                let folder = path.parent().unwrap_or(Path::new(""));
-                let by_name = || self.format_of_name(folder, path.file_name().unwrap_or_default());
-                self.format_by_content(path).or_else(by_name).unwrap_or(&raw::Raw).name()
-            }
-            Origin::Named(_) => raw::Raw.name(),
-        }
-    }
-
     /// The files that are open though no handle may need them.
     pub fn remembered_files(&self) -> Vec<Arc<File>> {
         let cache = lock(&self.cache);
@@ -422,9 +396,11 @@ impl Catalog {
 
     /// Lets go of files that have been removed, so that their space is freed.
     pub fn forget_removed(&self) {
-        let is_removed = |file: &File| rustix::fs::fstat(file.fd()).is_ok_and(|stat| stat.st_nlink == 0);
-        let gone = |_: &Origin, _, slot: &Slot| slot.known.as_ref().is_ok_and(|(_, file)| is_removed(file));
-        // Closed, and perhaps synced, without the lock.
+        // Asked, closed, and perhaps synced, without the lock: a disk may take its time.
+        let is_removed = |file: &Arc<File>| rustix::fs::fstat(file.fd()).is_ok_and(|stat| stat.st_nlink == 0);
+        let removed: HashSet<FileId> =
+            self.remembered_files().iter().filter(|file| is_removed(file)).map(|file| file.id()).collect();
+        let gone = |_: &Origin, _, slot: &Slot| slot.known.as_ref().is_ok_and(|(_, file)| removed.contains(&file.id()));
         let forgotten = lock(&self.cache).take(gone);
         drop(forgotten);
     }
@@ -464,6 +440,10 @@ impl Catalog {
     }
 }
 
+fn refused(refusal: Refusal) -> Problem {
+    Problem::Refused(refusal.0.into())
+}
+
 fn shown_file_name(path: &Path) -> String {
     name::escape(path.file_name().unwrap_or_default().as_bytes()).into_owned()
 }
@@ -482,11 +462,4 @@ fn continues(old: &Array, new: &Array) -> bool {
         && same_places
         && a.shape().len() == b.shape().len()
         && a.shape().iter().zip(b.shape()).all(|(old, new)| old <= new)
-}
-
-/// The format that a file's content is certainly of.
-fn format_of_content(fd: BorrowedFd<'_>) -> Option<&'static dyn Format> {
-    let mut head = [0; HEAD];
-    let count = read_at(fd, &mut head, 0).ok()?;
-    FORMATS.iter().copied().find(|format| format.knows(&head[..count]))
 }

@@ -82,12 +82,13 @@ impl Catalog {
             return None;
         } else {
             let name = match self.claim(folder, real) {
-                Some(claim) => self.listed_name(folder, real, claim),
+                Ok(Some(claim)) => self.listed_name(folder, real, claim),
                 // The one file that is served shows even if only its content tells its format.
-                None if self.only.as_deref() == Some(real) && self.format_by_content(&path).is_some() => {
+                Ok(None) if self.only.as_deref() == Some(real) => {
+                    self.format_by_content(&path).ok().flatten()?;
                     name::escape(real.as_bytes()).into_owned()
                 }
-                None => return None,
+                Ok(None) | Err(_) => return None,
             };
             (name, Item::Array(Origin::File(path)))
         };

@@ -6,6 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Result;
+
 use super::{Catalog, Origin, Stamp, is_folder};
 use crate::format::{FORMATS, Format, raw, zarr};
 use crate::name;
@@ -53,21 +55,24 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
 impl Catalog {
     /// Whether a file of this name in a folder is an array file: it exists, and a format knows the name or a sidecar
     /// stands beside it.
-    pub(super) fn claim(&self, folder: &Path, file: &OsStr) -> Option<Claim> {
+    ///
+    /// # Errors
+    /// What the disk answers, where that leaves open whether it exists.
+    pub(super) fn claim(&self, folder: &Path, file: &OsStr) -> Result<Option<Claim>> {
         if !self.serves(file) {
-            return None;
+            return Ok(None);
         }
         let shown = shown_name(file);
         let by_name = FORMATS.iter().enumerate().find_map(|(rank, format)| Some((rank, format.stem(&shown)?)));
         let claim = match by_name {
             Some((rank, stem)) => Claim { rank, stem: stem.to_owned() },
-            None if self.is_plain_file(&folder.join(with_suffix(file, raw::SIDECAR))) => {
+            None if self.is_plain_file(&folder.join(with_suffix(file, raw::SIDECAR)))? => {
                 let stem = shown.rsplit_once('.').map_or(shown.as_str(), |(stem, _)| stem);
                 Claim { rank: raw_rank(), stem: if stem.is_empty() { shown.clone() } else { stem.to_owned() } }
             }
-            None => return None,
+            None => return Ok(None),
         };
-        self.is_file(&folder.join(file)).then_some(claim)
+        Ok(self.is_file(&folder.join(file))?.then_some(claim))
     }
 
     /// Whether files of this name are served: where the source is one file, only that.
@@ -76,27 +81,27 @@ impl Catalog {
     }
 
     /// The file that appears under a stem, of all that have it. `real` is the stem as the source spells it.
-    pub(super) fn file_with_stem(&self, folder: &Path, stem: &str, real: &OsStr) -> Option<OsString> {
-        let has_stem = |file: &OsString| self.claim(folder, file).filter(|claim| claim.stem == stem);
+    ///
+    /// # Errors
+    /// What the disk answers, where that leaves open which one it is.
+    pub(super) fn file_with_stem(&self, folder: &Path, stem: &str, real: &OsStr) -> Result<Option<OsString>> {
         for (rank, format) in FORMATS.iter().enumerate() {
             let usual = format.extensions().iter().flat_map(|extension| {
                 [with_suffix(real, extension), with_suffix(real, &extension.to_ascii_uppercase())]
             });
-            let has_rank = |file: &OsString| has_stem(file).is_some_and(|claim| claim.rank == rank);
-            let first = if rank == raw_rank() {
+            let mut files: Vec<OsString> = usual.collect();
+            if rank == raw_rank() {
                 let unusual = self.unusual_sidecars(folder);
-                usual
-                    .chain(unusual.into_iter().filter(|file| shown_name(file).starts_with(stem)))
-                    .filter(has_rank)
-                    .min()
-            } else {
-                usual.filter(has_rank).min()
-            };
-            if first.is_some() {
-                return first;
+                files.extend(unusual.into_iter().filter(|file| shown_name(file).starts_with(stem)));
+            }
+            files.sort();
+            for file in files {
+                if self.claim(folder, &file)?.is_some_and(|claim| claim.stem == stem && claim.rank == rank) {
+                    return Ok(Some(file));
+                }
             }
         }
-        None
+        Ok(None)
     }
 
     /// Whether a name means something else than what the source has there: an array described by hand, or our own folder.
@@ -113,8 +118,9 @@ impl Catalog {
         let Some(real) = real_name(&claim.stem) else { return full };
         let taken = self.is_reserved(folder, &claim.stem)
             || (self.only.is_none() && matches!(self.stat_link(&folder.join(&real)), Ok(stat) if is_folder(&stat)))
-            || self.claim(folder, &real).is_some()
-            || (claim.rank > 0 && self.file_with_stem(folder, &claim.stem, &real).as_deref() != Some(file));
+            || self.claim(folder, &real).is_ok_and(|claim| claim.is_some())
+            || (claim.rank > 0
+                && self.file_with_stem(folder, &claim.stem, &real).is_ok_and(|first| first.as_deref() != Some(file)));
         if taken { full } else { claim.stem }
     }
 
@@ -135,8 +141,8 @@ impl Catalog {
         let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
         let mut shown: Vec<String> = folder.iter().map(shown_name).collect();
         shown.push(match self.claim(folder, file) {
-            Some(claim) => self.listed_name(folder, file, claim),
-            None => shown_name(file),
+            Ok(Some(claim)) => self.listed_name(folder, file, claim),
+            Ok(None) | Err(_) => shown_name(file),
         });
         if let Origin::Member(_, member) = origin {
             shown.extend(member.iter().map(|name| super::contents::shown(name)));

@@ -244,11 +244,12 @@ impl ArrayFiles {
         if let Some(shelf) = self.store.shelf() {
             shelf.sync_made()?;
         }
-        let folders = std::mem::take(&mut *lock(&self.unsynced));
-        for folder in folders {
-            rustix::fs::fsync(self.root.open_below(&folder, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
-        }
-        Ok(())
+        let mut folders = std::mem::take(&mut *lock(&self.unsynced)).into_iter();
+        let open = |folder: &Path| self.root.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY);
+        let outcome = folders.try_for_each(|folder| rustix::fs::fsync(open(&folder)?));
+        // Of those behind one that failed nothing is known yet.
+        lock(&self.unsynced).extend(folders);
+        outcome
     }
 }
 

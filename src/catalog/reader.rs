@@ -1,7 +1,7 @@
 //! What formats read through: array files by `pread(2)`, siblings by name. What was read is remembered, since it tells whether
 //! a description still holds.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, retry_on_intr};
 
+use super::resolve::absent;
 use super::{Catalog, is_regular};
 use crate::source::{ReadAt, Siblings};
 
@@ -20,7 +21,7 @@ pub(super) fn hash_of(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-pub(super) fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
     let mut done = 0;
     while done < buffer.len() {
         match retry_on_intr(|| rustix::io::pread(fd, &mut buffer[done..], offset + done as u64))? {
@@ -37,6 +38,8 @@ pub(super) struct Recorder<'a> {
     pub(super) len: u64,
     pub(super) parts: RefCell<Vec<(u64, usize)>>,
     pub(super) hasher: RefCell<DefaultHasher>,
+    /// Why the disk did not give something.
+    pub(super) failed: &'a Cell<Option<Errno>>,
 }
 
 impl ReadAt for Recorder<'_> {
@@ -45,7 +48,7 @@ impl ReadAt for Recorder<'_> {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let count = read_at(self.fd, buffer, offset)?;
+        let count = read_at(self.fd, buffer, offset).inspect_err(|&error| self.failed.set(Some(error)))?;
         self.hasher.borrow_mut().write(&buffer[..count]);
         let mut parts = self.parts.borrow_mut();
         match parts.last_mut() {
@@ -61,20 +64,38 @@ pub(super) struct SiblingRecorder<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) folder: &'a Path,
     pub(super) read: RefCell<Vec<(PathBuf, Option<u64>)>>,
+    /// Why the disk did not give something.
+    pub(super) failed: &'a Cell<Option<Errno>>,
+}
+
+impl SiblingRecorder<'_> {
+    /// Notes what may be gone when the file is read again. Whatever a user may not read, or is a link, stays so.
+    fn note(&self, error: &io::Error) {
+        let lasts = |error: &Errno| matches!(*error, Errno::ACCESS | Errno::PERM) || absent(*error).is_ok();
+        if let Some(error) = Errno::from_io_error(error).filter(|error| !lasts(error)) {
+            self.failed.set(Some(error));
+        }
+    }
 }
 
 impl Siblings for SiblingRecorder<'_> {
     fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         let Some(real) = super::names::real_name(name) else { return Ok(None) };
         let path = self.folder.join(real);
-        let content = self.catalog.read_small(&path, limit)?;
+        let content = self.catalog.read_small(&path, limit).inspect_err(|error| self.note(error))?;
         self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
         Ok(content)
     }
 
     fn sibling_len(&self, name: &str) -> io::Result<Option<u64>> {
         let Some(real) = super::names::real_name(name) else { return Ok(None) };
-        let Ok(place) = self.catalog.open_below(&self.folder.join(real), OFlags::PATH) else { return Ok(None) };
+        let place = match self.catalog.open_below(&self.folder.join(real), OFlags::PATH) {
+            Ok(place) => place,
+            Err(error) => {
+                self.note(&error.into());
+                return Ok(None);
+            }
+        };
         let stat = rustix::fs::fstat(place)?;
         Ok(is_regular(&stat).then_some(stat.st_size as u64))
     }

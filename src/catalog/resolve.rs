@@ -15,6 +15,19 @@ fn or_dot(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
+/// Whether an error says that nothing is to be found at a path. The others say that nobody knows: the disk fails, or there are
+/// too many open files.
+///
+/// # Errors
+/// The error, where it is one of the others.
+pub(super) fn absent(error: Errno) -> Result<()> {
+    match error {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL => Ok(()),
+        Errno::ACCESS | Errno::PERM | Errno::XDEV | Errno::AGAIN => Ok(()),
+        error => Err(error),
+    }
+}
+
 /// The source folder, from which everything is opened.
 #[derive(Debug)]
 pub(super) struct Root {
@@ -116,22 +129,27 @@ impl Catalog {
     }
 
     /// Whether a regular file lies at a path, and no link to one.
-    pub(super) fn is_plain_file(&self, path: &Path) -> bool {
-        matches!(self.stat_link(path), Ok(stat) if is_regular(&stat))
+    pub(super) fn is_plain_file(&self, path: &Path) -> Result<bool> {
+        match self.stat_link(path) {
+            Ok(stat) => Ok(is_regular(&stat)),
+            Err(error) => absent(error).map(|()| false),
+        }
     }
 
     /// Whether a regular file lies at a path, or a link to one that may be followed.
-    pub(super) fn is_file(&self, path: &Path) -> bool {
-        match self.stat_link(path) {
+    pub(super) fn is_file(&self, path: &Path) -> Result<bool> {
+        let found = match self.stat_link(path) {
             Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink => {
                 if self.root.links == Links::Never {
-                    return false;
+                    return Ok(false);
                 }
-                let target = self.open_below(path, OFlags::PATH).and_then(rustix::fs::fstat);
-                matches!(target, Ok(stat) if is_regular(&stat))
+                self.open_below(path, OFlags::PATH).and_then(rustix::fs::fstat)
             }
-            Ok(stat) => is_regular(&stat),
-            Err(_) => false,
+            found => found,
+        };
+        match found {
+            Ok(stat) => Ok(is_regular(&stat)),
+            Err(error) => absent(error).map(|()| false),
         }
     }
 }

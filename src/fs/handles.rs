@@ -1,11 +1,12 @@
 //! Open files and folders, by number.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use rustix::io::Errno;
 
 use super::listing::OpenFolder;
 use super::open::OpenFile;
+use crate::store::{change, share};
 
 /// What a handle stands for.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ struct Slots {
 
 impl Handles {
     pub(super) fn insert(&self, handle: Handle) -> u64 {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = change(&self.slots);
         let handle = Some(Arc::new(handle));
         match slots.free.pop() {
             Some(at) => {
@@ -49,12 +50,12 @@ impl Handles {
     }
 
     pub(super) fn get(&self, number: u64) -> Result<Arc<Handle>, Errno> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = share(&self.slots);
         slots.handles.get(number as usize).and_then(Clone::clone).ok_or(Errno::BADF)
     }
 
     pub(super) fn remove(&self, number: u64) -> Option<Arc<Handle>> {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = change(&self.slots);
         let handle = slots.handles.get_mut(number as usize)?.take()?;
         slots.free.push(number as usize);
         Some(handle)
@@ -62,13 +63,13 @@ impl Handles {
 
     /// Number of open handles.
     pub(super) fn len(&self) -> usize {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = share(&self.slots);
         slots.handles.len() - slots.free.len()
     }
 
     /// All that are open.
     pub(super) fn all(&self) -> Vec<Arc<Handle>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = share(&self.slots);
         slots.handles.iter().flatten().cloned().collect()
     }
 }

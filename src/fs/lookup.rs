@@ -38,7 +38,7 @@ impl Fs {
                 if parent == super::ROOT && name == ".afbfs" {
                     return self.attr_of_folder(SPECIAL, &Folder::Special);
                 }
-                let item = self.catalog.lookup(path, name).ok_or(Errno::NOENT)?;
+                let item = self.catalog.lookup(path, name)?;
                 self.enter(parent, name, Folder::of_item(item))
             }
             Folder::Group(group) => match self.catalog.lookup_in_group(group, name) {

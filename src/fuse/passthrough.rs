@@ -37,9 +37,9 @@ impl Adapter {
             *handles += 1;
             return reply.opened_passthrough(handle, flags, backing);
         }
-        let backing = match self.fs.array_file(handle.0) {
-            Some(file) => reply.open_backing(file.fd()),
-            None => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
+        let backing = match self.call(|fs| Ok(fs.array_file(handle.0))) {
+            Ok(Some(file)) => reply.open_backing(file.fd()),
+            Ok(None) | Err(_) => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
         };
         match backing {
             Ok(backing) => {

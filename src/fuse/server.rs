@@ -184,10 +184,10 @@ impl Adapter {
     /// Flushes or syncs a handle, and answers when the pages are dropped that are in its way or that show what was written
     /// back before.
     pub(super) fn flushed(&self, flush: Flush, handle: u64, reply: ReplyEmpty) {
-        match self.call(|fs| flush(fs, handle, Source::Direct)) {
-            Ok(cached) if !cached.is_empty() => self.send(Job::Flush(cached, flush, handle, reply)),
-            Ok(_) if self.fs.keeps_pages() => self.send(Job::Answer(reply)),
-            Ok(_) => reply.ok(),
+        match self.call(|fs| Ok((flush(fs, handle, Source::Direct)?, fs.keeps_pages()))) {
+            Ok((cached, _)) if !cached.is_empty() => self.send(Job::Flush(cached, flush, handle, reply)),
+            Ok((_, true)) => self.send(Job::Answer(reply)),
+            Ok((_, false)) => reply.ok(),
             Err(error) => reply.error(error),
         }
     }
@@ -230,5 +230,6 @@ fn drop_pages(adapter: &Adapter, notifier: &Notifier, cached: &[Cached]) {
             log::warn!("inode {inode}: dropping cached pages: {error}");
         }
     }
-    adapter.fs.dropped(cached);
+    // Nobody waits for an answer.
+    let _ = adapter.run(|fs| fs.dropped(cached));
 }

@@ -100,9 +100,13 @@ impl Adapter {
         if !self.shares.enter(user) {
             return self.call(|_| Err(rustix::io::Errno::MFILE));
         }
-        let opened = self.call(open).inspect_err(|_| self.shares.leave(user))?;
-        let handle = handle(&opened);
-        self.shares.opened(user, handle, self.fs.kept_bytes(handle));
+        let opened = self.call(|fs| {
+            let opened = open(fs)?;
+            let handle = handle(&opened);
+            Ok((opened, handle, fs.kept_bytes(handle)))
+        });
+        let (opened, handle, bytes) = opened.inspect_err(|_| self.shares.leave(user))?;
+        self.shares.opened(user, handle, bytes);
         Ok(opened)
     }
 }

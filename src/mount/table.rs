@@ -30,6 +30,12 @@ pub fn find_all(point: &Path) -> Vec<Entry> {
     parse(&table).filter(|entry| entry.point == point).collect()
 }
 
+/// A mount of ours with this device number, wherever it is.
+pub(super) fn find_device(device: u64) -> Option<Entry> {
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    parse(&table).find(|entry| entry.device == device && entry.kind == TYPE)
+}
+
 fn parse(table: &[u8]) -> impl Iterator<Item = Entry> {
     table.split(|&byte| byte == b'\n').filter_map(parse_line)
 }

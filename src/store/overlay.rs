@@ -72,6 +72,26 @@ impl File {
         layer.is_some_and(|layer| !layer.pages.is_empty())
     }
 
+    /// Sets its times.
+    ///
+    /// # Errors
+    /// What `utimensat(2)` answers.
+    pub fn set_times(&self, times: &Timestamps) -> Result<()> {
+        if self.is_covered() {
+            return self.set_overlay_times(times);
+        }
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.readable));
+        rustix::fs::utimensat(rustix::fs::CWD, path, times, rustix::fs::AtFlags::empty())
+    }
+
+    /// Makes sure that it can be written.
+    ///
+    /// # Errors
+    /// What opening it answers; of one that is covered, nothing.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.is_covered() { Ok(()) } else { self.writable().map(|_| ()) }
+    }
+
     /// Its overlay, if it has one, ready for a file of so many bytes.
     pub(super) fn overlay(&self, file_len: u64) -> Result<Option<Overlay<'_>>> {
         let Some(cover) = &self.cover else { return Ok(None) };

@@ -1,6 +1,7 @@
 //! Making writes durable: one view's, or a whole file's.
 
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -53,20 +54,33 @@ impl File {
         if self.is_covered() {
             return self.save_overlay().inspect_err(|&error| self.record_error(error));
         }
-        let Some(fd) = self.writable.get() else { return Ok(()) };
+        if self.writable.get().is_none() {
+            return Ok(());
+        }
         self.dirty.store(false, Ordering::Release);
-        rustix::fs::fdatasync(fd).inspect_err(|&error| {
+        rustix::fs::fdatasync(self.synced()).inspect_err(|&error| {
             self.dirty.store(true, Ordering::Release);
             self.record_error(error);
         })
     }
 
+    /// The descriptor through which everything is synced. The kernel tells each descriptor of a write error once; told through
+    /// two, it would count as two.
+    fn synced(&self) -> BorrowedFd<'_> {
+        self.writable.get().map_or(self.fd(), AsFd::as_fd)
+    }
+
     fn sync_range(self: &Arc<File>, range: Range<u64>) -> Result<()> {
+        // A mapping is synced through the descriptor that it was made of.
+        let is_written = self.writable.get().is_some();
         let mut offset = range.start;
         while offset < range.end {
-            let Some((map, start)) = self.try_map(offset, range.end, false)? else {
-                return rustix::fs::fdatasync(self.fd());
+            let mapped = match self.try_map(offset, range.end, is_written) {
+                // The file may have lost the permission since it was opened.
+                Err(Errno::PERM | Errno::ACCESS) if is_written => None,
+                mapped => mapped?,
             };
+            let Some((map, start)) = mapped else { return rustix::fs::fdatasync(self.synced()) };
             let end = range.end.min(start + map.len() as u64);
             if end <= offset {
                 return Err(Errno::IO);
@@ -79,7 +93,7 @@ impl File {
     }
 
     fn sync_many<I: Iterator<Item = Range<u64>>>(self: &Arc<File>, ranges: impl Fn() -> I) -> Result<()> {
-        let fd = self.fd();
+        let fd = self.synced();
         for wait in [false, true] {
             for range in ranges() {
                 let answer = sys::sync_file_range(fd, range.start, range.end - range.start, wait);
