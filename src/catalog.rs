@@ -33,6 +33,7 @@ use crate::store::{FileId, Store};
 mod cache;
 mod contents;
 mod describe;
+mod descriptors;
 mod formats;
 mod list;
 mod names;

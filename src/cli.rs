@@ -13,20 +13,43 @@ use crate::catalog::Links;
 use crate::format::raw::Spec;
 
 mod cat;
+mod check;
 mod cow;
+mod doctor;
+mod examples;
+mod expr;
+mod filter;
 mod fstab;
+mod hint;
+mod info;
 mod logging;
 mod ls;
 mod mount;
+mod mounted;
+mod path;
+mod place;
 mod privileges;
+mod stat;
+mod style;
+mod table;
 mod umount;
 mod unmounter;
 mod unpack;
 
 /// Shows every slice of every array file as a plain file.
 #[derive(Debug, Parser)]
-#[command(name = "afbfs", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "afbfs", version, about, max_term_width = 100, arg_required_else_help = true, styles = style::HELP)]
 struct Cli {
+    /// When to use colours: auto (on a terminal), always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 1000
+    )]
+    color: style::When,
     #[command(subcommand)]
     command: Command,
 }
@@ -39,8 +62,14 @@ enum Command {
     Umount(umount::Args),
     /// List the arrays in files and folders
     Ls(ls::Args),
+    /// Show all that is known of an array, and what can be done with it
+    Info(info::Args),
     /// Write a slice to standard output, with no mount
     Cat(cat::Args),
+    /// Show what a mount has done so far, or does now
+    Stat(stat::Args),
+    /// Check whether everything is there that mounting needs
+    Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
     /// List what a mount with --cow has changed
@@ -48,11 +77,9 @@ enum Command {
     /// Write what a mount with --cow has changed into the array files
     Commit(cow::CommitArgs),
     /// Print the path of a NumPy expression
-    #[command(after_help = "Example:\n  afbfs path 'a[42, ::2]'      prints a/slice/42,::2")]
-    Path {
-        /// The expression, such as 'a[42, ::2]' or "a['x'].T[3]"
-        expression: String,
-    },
+    Path(path::Args),
+    /// Print the NumPy expression of a path
+    Expr(expr::Args),
 }
 
 /// How array files are found; the same for all subcommands that open some.
@@ -72,6 +99,11 @@ fn parse_spec(text: &str) -> Result<Spec, String> {
 }
 
 impl SourceArgs {
+    /// Whether nothing but the source was named.
+    fn is_plain(&self) -> bool {
+        self.arrays.is_empty() && !self.follow_links
+    }
+
     /// `shared`: other users are let in.
     fn catalog_options(&self, shared: bool) -> crate::catalog::Options {
         let links = match (self.follow_links, shared) {
@@ -107,7 +139,8 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
     // Usage errors end here, with status 2.
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse_usage(&error));
+    cli.color.hold();
     let outcome = match cli.command {
         Command::Mount(args) => mount::run(args),
         Command::Umount(args) => umount::run(&args),
@@ -115,21 +148,32 @@ pub fn run() -> ExitCode {
         Command::Cat(args) => cat::run(&args),
         Command::Diff(args) => cow::diff(&args),
         Command::Commit(args) => cow::commit(&args),
+        Command::Stat(args) => stat::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Unpack(args) => unpack::run(&args),
-        Command::Path { expression } => path(&expression),
+        Command::Info(args) => info::run(&args),
+        Command::Path(args) => path::run(&args),
+        Command::Expr(args) => expr::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
-            eprintln!("afbfs: {message}");
+            let mark = style::WRONG.bold();
+            anstream::eprintln!("{mark}afbfs:{mark:#} {message}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn path(expression: &str) -> Result<(), Failure> {
-    let path = crate::name::path_of(expression).map_err(|error| Failure(format!("{expression}: {error}")))?;
-    print(&path)
+/// Ends with what clap has to say: help to standard output, wrong usage as our other messages.
+fn refuse_usage(error: &clap::Error) -> ! {
+    const MARK: &str = "error:";
+    let said = error.render();
+    if !said.to_string().starts_with(MARK) {
+        error.exit();
+    }
+    anstream::eprint!("{}", said.ansi().to_string().replacen(MARK, "afbfs:", 1));
+    std::process::exit(error.exit_code());
 }
 
 /// Writes a line to standard output. A reader that has gone is no failure.

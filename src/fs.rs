@@ -11,6 +11,7 @@
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `special`, `orders`: what lies under `.afbfs`, and what is written there.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
+//! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,6 +39,7 @@ mod preview;
 mod served;
 mod special;
 mod spool;
+mod stats;
 mod stream;
 mod tree;
 
@@ -48,12 +50,15 @@ pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
 pub use special::walk_arrays;
+pub use stats::{Begun, Op, Times};
 
 use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
 use served::Served;
+use stats::Stats;
+use stats::usage::Arrays;
 use tree::{Leaf, Step, Tree};
 
 /// What a mount may do.
@@ -88,7 +93,7 @@ impl Default for Settings {
     }
 }
 
-/// Requests so far, by kind, and what went wrong.
+/// What was done so far, and what went wrong.
 #[derive(Debug, Default)]
 struct Counters {
     lookups: AtomicU64,
@@ -133,6 +138,8 @@ pub struct Fs {
     counters: Counters,
     /// Whether a commit is under way.
     commits: AtomicBool,
+    stats: Stats,
+    arrays: Arrays,
 }
 
 impl Fs {
@@ -148,17 +155,14 @@ impl Fs {
             served: Served::default(),
             counters: Counters::default(),
             commits: AtomicBool::new(false),
+            stats: Stats::default(),
+            arrays: Arrays::default(),
         }
     }
 
     /// The arrays that are served.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
-    }
-
-    /// Counts an answer that was an error.
-    pub fn count_error(&self) {
-        count(&self.counters.errors, 1);
     }
 
     /// What an inode is, as of now.

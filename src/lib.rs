@@ -89,7 +89,7 @@
 //!   waits for us.
 //! - *The background process is this program started anew*, before it has any thread, and not a fork: that needs no unsafe
 //!   code, and the parent's exit status is true.
-//! - *`arrays.json` is for the user who mounted.* It names what lies in folders that others may not enter.
+//! - *`arrays.json` and `usage.json` are for the user who mounted.* They name what lies in folders that others may not enter.
 //! - *Privileges are given up by threads, not by the process*: `umount(2)` needs CAP_SYS_ADMIN, and a thread that Landlock keeps within a
 //!   folder may not unmount at all. So the thread that unmounts is started first, and every other one by the thread that has given
 //!   up the rest.

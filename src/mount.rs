@@ -26,7 +26,7 @@ use rustix::net::{
 mod table;
 
 use table::find_device;
-pub use table::{Entry, TYPE, find, find_all, is_within};
+pub use table::{Entry, TYPE, containing, find, find_all, is_within};
 
 /// What to mount, and how.
 #[derive(Clone, Debug)]
@@ -83,6 +83,12 @@ pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountE
             );
         }
         Err(Errno::PERM | Errno::ACCESS) => (mount_by_helper(point, options)?, true),
+        Err(Errno::NOSPC) => {
+            return fail(format!(
+                "{}: there are as many mounts as may be: unmount some, or allow more (sysctl fs.mount-max)",
+                point.display()
+            ));
+        }
         Err(error) => return fail(format!("{}: mounting: {error}", point.display())),
     };
     let connection = match device.try_clone() {
@@ -124,7 +130,11 @@ fn mount_directly(point: &Path, options: &Options) -> Result<OwnedFd, Errno> {
 
 /// Asks `fusermount3` to mount. It sends the descriptor over the socket that `_FUSE_COMMFD` names.
 fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountError> {
-    let failed = |error: io::Error| MountError(format!("{}: fusermount3: {error}", point.display()));
+    let failed = |error: io::Error| {
+        let remedy =
+            if error.kind() == io::ErrorKind::WouldBlock { "; allow this user more processes (ulimit -u)" } else { "" };
+        MountError(format!("{}: fusermount3: {error}{remedy}", point.display()))
+    };
     // Not closed on exec: the helper inherits its end.
     let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)
         .map_err(|error| failed(error.into()))?;

@@ -38,6 +38,25 @@ impl Default for Opened {
     }
 }
 
+impl Opened {
+    /// Closes them all.
+    pub(super) fn let_go(&self) {
+        let all = lock(&self.0).take(|_, _, _| true);
+        close(all);
+    }
+}
+
+/// Lets files go. They are written back here, where an error is still noted with the array, and without the lock.
+fn close(files: impl IntoIterator<Item = Held>) {
+    for Held { file, errors, .. } in files {
+        if file.is_dirty()
+            && let Err(error) = file.sync_all()
+        {
+            errors.record(error);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Held {
     since: Instant,
@@ -114,6 +133,27 @@ impl ArrayFiles {
         self.store.file(opened).map(Some)
     }
 
+    /// As [`ArrayFiles::open_path`]; where there are too few descriptors, other pieces are closed for it.
+    fn open_and_hold(&self, piece: u64) -> Result<Option<Arc<File>>> {
+        let path = self.path(piece);
+        let mut opened = self.open_path(&path);
+        let is_short = match &opened {
+            Ok(file) => file.as_ref().is_some_and(|file| file.is_passing()),
+            Err(error) => matches!(*error, Errno::MFILE | Errno::NFILE),
+        };
+        if is_short {
+            drop(opened);
+            self.opened.let_go();
+            opened = self.open_path(&path);
+        }
+        if let Ok(Some(file)) = &opened
+            && !file.is_passing()
+        {
+            self.hold(piece, file);
+        }
+        opened
+    }
+
     /// Sees to it that whoever may use the described file may use a file of the array as well, and enter the folders in
     /// between: it is the rights to the described file that the kernel checks.
     fn check_rights(&self, path: &Path, stat: &Stat) -> Result<()> {
@@ -135,16 +175,9 @@ impl ArrayFiles {
 
     fn hold(&self, piece: u64, file: &Arc<File>) {
         let held = Held { since: Instant::now(), file: file.clone(), errors: self.errors.clone() };
-        let let_go = lock(&self.opened.0).put((self.number, piece), held);
-        // Written back here, where an error is still noted with the array, and without the lock. The file itself is among
-        // them where it was looked up again.
-        for Held { file: other, errors, .. } in let_go.into_iter().filter(|held| !Arc::ptr_eq(&held.file, file)) {
-            if other.is_dirty()
-                && let Err(error) = other.sync_all()
-            {
-                errors.record(error);
-            }
-        }
+        let others = lock(&self.opened.0).put((self.number, piece), held);
+        // The file itself is among them where it was looked up again.
+        close(others.into_iter().filter(|held| !Arc::ptr_eq(&held.file, file)));
     }
 
     /// Makes the file of a piece, filled, under a name of its own, and then gives it its name, unless another one was quicker.
@@ -260,20 +293,18 @@ impl Pieces for ArrayFiles {
         {
             return Ok(Some(held.file.clone()));
         }
-        let opened = self.open_path(&self.path(piece))?;
-        if let Some(file) = &opened {
-            self.hold(piece, file);
-        }
-        Ok(opened)
+        self.open_and_hold(piece)
     }
 
     fn create(&self, piece: u64) -> Result<Arc<File>> {
         let len = self.names.created_len().ok_or(Errno::ROFS)?;
         let path = self.path(piece);
         self.make(&path, len)?;
-        let file = self.open_path(&path)?.ok_or(Errno::IO)?;
-        self.hold(piece, &file);
-        Ok(file)
+        self.open_and_hold(piece)?.ok_or(Errno::IO)
+    }
+
+    fn let_go(&self) {
+        self.opened.let_go();
     }
 
     fn sync(&self) -> Result<()> {

@@ -80,6 +80,11 @@ fn refusal(fs: &Fs, view: &str) -> Option<Failure> {
 }
 
 fn explain(args: &Args, error: Errno) -> Failure {
+    if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP)
+        && let Some(why) = super::hint::why_missing(&args.source, &args.source_args, &args.view)
+    {
+        return why;
+    }
     let (view, source) = (&args.view, args.source.display());
     let remedy = match error {
         Errno::NOENT => format!("; afbfs ls {source} lists the arrays"),

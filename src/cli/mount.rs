@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,7 +24,7 @@ use crate::fs::{Cache, Fs, Settings};
 use crate::fuse::Server;
 use crate::mount::{self, Mount, is_within};
 use crate::overlay;
-use crate::store::{Limits, Store};
+use crate::store::{Limits, Store, lock};
 
 /// For how long the background process may take to mount.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(1);
 /// Each user but the one who mounts may have so many-th a part of the descriptors open.
 const SHARES: u64 = 4;
+/// There is a thread that serves for so many descriptors, if there are not more than were asked for.
+const THREADS: u64 = 8;
+/// What is started beside those: the threads that drop pages, unmount, wait for signals and sweep, and a helper that unmounts.
+const OTHERS: usize = 5;
 /// What it writes once the mount answers.
 const READY: &[u8] = b"ready\n";
 
@@ -150,23 +154,23 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         return serve(&args, kernel);
     }
     // What can be known beforehand is said at once, by the process that was asked.
-    prepare(&args)?;
+    prepare(&args, raise_descriptor_limit())?;
     start_background()
 }
 
 /// Everything but mounting: opens the source, and checks that the two places can go together.
-fn prepare(args: &Args) -> Result<(Catalog, PathBuf), Failure> {
+fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure> {
     if args.cow && args.read_only {
         return Err(Failure::new("ro and cow exclude each other: with cow the array files are not written either"));
     }
     let point = mount_point(&args.mountpoint)?;
-    let store = Store::new(Limits { gap: args.fetch_gap, ..Limits::default() });
+    let limits = Limits { gap: args.fetch_gap, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
         covered: args.cow,
         ..args.source_args.catalog_options(args.allow_other)
     };
-    let catalog = Catalog::open(&args.source, options, store)?;
+    let catalog = Catalog::open(&args.source, options, Store::new(limits))?;
     let source = args.source.canonicalize()?;
     if is_within(&point, &source) {
         return Err(Failure(format!(
@@ -235,7 +239,8 @@ fn start_background() -> Result<(), Failure> {
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .spawn()?;
+        .spawn()
+        .map_err(|error| too_few("the process in the background", &error))?;
     let Some(mut report) = child.stdout.take() else { return Err(Failure::new("no pipe to the background process")) };
     let deadline = Instant::now() + PATIENCE;
     let mut said = Vec::new();
@@ -264,7 +269,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         // A terminal that is closed, or a job that is ended, does not concern the mount.
         let _ = rustix::process::setsid();
     }
-    let (catalog, point) = prepare(args)?;
+    let descriptors = raise_descriptor_limit();
+    let (catalog, point) = prepare(args, descriptors)?;
     let destination = match &args.log_file {
         Some(path) => logging::Destination::File(path),
         None if args.foreground => logging::Destination::Stderr,
@@ -274,7 +280,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         Some(path) => Failure(format!("{}: {error}", path.display())),
         None => Failure::new(error),
     })?;
-    let descriptors = raise_descriptor_limit();
+    // A write beyond RLIMIT_FSIZE is an error then, EFBIG, and not the end.
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let overlays = Overlays::open(args, &catalog)?;
@@ -299,9 +306,12 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         kernel,
     };
     let share = args.allow_other.then_some(descriptors / SHARES);
+    // Each has a descriptor, and uses some.
+    let threads = u64::from(args.threads).min(descriptors / THREADS).max(1) as usize;
+    try_threads(threads + OTHERS)?;
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let server = match Server::new(fs.clone(), device, args.threads.into(), share) {
+    let server = match Server::new(fs.clone(), device, threads, share) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -318,18 +328,19 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     };
     let by_signal = unmounter.clone();
-    std::thread::Builder::new().name("signals".into()).spawn(move || unmount_at(&mut signals, &by_signal))?;
-    let swept = catalog.clone();
-    std::thread::Builder::new().name("sweeper".into()).spawn(move || {
-        loop {
-            std::thread::sleep(SWEEP);
-            swept.forget_removed();
-        }
-    })?;
-    if args.background_child
-        && let Err(failure) = detach(&null)
-    {
-        // The process that was asked is gone: nobody knows of the mount.
+    let started = start("signals", move || unmount_at(&mut signals, &by_signal))
+        .and_then(|()| {
+            let swept = catalog.clone();
+            start("sweeper", move || {
+                loop {
+                    std::thread::sleep(SWEEP);
+                    swept.forget_removed();
+                }
+            })
+        })
+        // Fails where the process that was asked is gone: nobody knows of the mount.
+        .and_then(|()| if args.background_child { detach(&null) } else { Ok(()) });
+    if let Err(failure) = started {
         unmounter.unmount()?;
         return Err(failure);
     }
@@ -380,6 +391,30 @@ impl Overlays {
             }
         }
     }
+}
+
+/// Tries whether so many threads can be had. Those that are missing after mounting would leave a mount that nobody serves, and that
+/// no helper can be started to remove.
+fn try_threads(count: usize) -> Result<(), Failure> {
+    let gate = Mutex::new(());
+    let started = std::thread::scope(|scope| {
+        let closed = lock(&gate);
+        let wait = || drop(lock(&gate));
+        let started = (0..count).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(|_| ()));
+        drop(closed);
+        started
+    });
+    started.map_err(|error| too_few("the threads that serve", &error))
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(work);
+    started.map(|_| ()).map_err(|error| too_few(&format!("the thread of {name}"), &error))
+}
+
+/// What is said where there are too few processes, or too little memory for another.
+pub(super) fn too_few(what: &str, error: &std::io::Error) -> Failure {
+    Failure(format!("{what} cannot be started: {error}; allow this user more processes (ulimit -u), or memory"))
 }
 
 /// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.

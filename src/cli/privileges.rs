@@ -11,8 +11,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, make_bitflags,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, make_bitflags,
 };
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -114,6 +114,19 @@ pub(super) fn stay_within(
         ruleset = ruleset.add_rule(PathBeneath::new(folder, overlays()))?;
     }
     Ok(ruleset.restrict_self()?.ruleset)
+}
+
+/// What Landlock can do here, as a thread finds out that keeps itself from everything, and ends.
+///
+/// # Errors
+/// What the kernel answers.
+pub(super) fn landlock() -> Result<LandlockStatus, RulesetError> {
+    let trial = || {
+        let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+        Ok(ruleset.handle_access(AccessFs::from_all(ABI::V5))?.create()?.restrict_self()?.landlock)
+    };
+    let outcome = std::thread::scope(|scope| scope.spawn(trial).join());
+    outcome.unwrap_or(Ok(LandlockStatus::NotImplemented))
 }
 
 #[cfg(test)]

@@ -192,12 +192,12 @@ impl Fs {
         }
     }
 
-    /// `.afbfs` has the times of the source's folder. The list of all arrays is only for the user who mounted: it names
+    /// `.afbfs` has the times of the source's folder. The lists of arrays are only for the user who mounted: they name
     /// what lies in folders that others may not enter. So is that of overlays, which takes orders as well.
     pub(super) fn attr_of_special(&self, special: Special) -> Result<Attr, Errno> {
         let stat = rustix::fs::fstat(self.catalog.root())?;
         let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat);
-        if let Special::Arrays | Special::Overlay = special {
+        if let Special::Arrays | Special::Usage | Special::Overlay = special {
             attr.mode = if special == Special::Overlay { 0o600 } else { 0o400 };
             attr.uid = rustix::process::geteuid().as_raw();
         }

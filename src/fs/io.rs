@@ -84,7 +84,6 @@ impl Fs {
                     self.coherence.mark(file.shared.file.id(), file.inode, file.extent.clone());
                 }
                 let window = clip(offset, size, file.body.len());
-                count(&self.counters.read_bytes, window.end - window.start);
                 // Pages may be filled long after those before them, so that nothing is remembered of these.
                 let anew = (source == Source::PageCache && file.body.is_picture()).then(Reading::default);
                 let reading = anew.as_ref().unwrap_or(&file.reading);
@@ -92,6 +91,8 @@ impl Fs {
                     if source == Source::PageCache {
                         self.note_filled(file, window.start, bytes);
                     }
+                    count(&self.counters.read_bytes, bytes.len() as u64);
+                    file.usage.read(bytes.len());
                     sink(bytes)
                 })
             }
@@ -130,6 +131,7 @@ impl Fs {
         let data = &data[..(window.end - window.start) as usize];
         let written = self.write_from(file, offset, data, source)?;
         count(&self.counters.written_bytes, written as u64);
+        file.usage.written(written);
         self.note_write(file, offset..offset + written as u64)?;
         Ok(Written { count: written, cached })
     }

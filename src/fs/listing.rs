@@ -61,7 +61,7 @@ impl Fs {
     pub fn opendir(&self, inode: u64) -> Result<u64, Errno> {
         let Node::Folder(folder) = self.node(inode)? else { return Err(Errno::NOTDIR) };
         let names = match &folder {
-            Folder::Source(path) => Names::Source(self.catalog.list(path)?),
+            Folder::Source(path) => Names::Source(self.catalog.list_and_keep(path)?),
             Folder::Group(group) => match self.catalog.group_items(group) {
                 Ok(items) => {
                     let names = items.into_iter().map(|(name, item)| {

@@ -13,6 +13,7 @@ use super::facts;
 use super::handles::Handle;
 use super::picture::Reading;
 use super::preview::{self, Content};
+use super::stats::usage::Usage;
 use super::{Cache, Fs, Leaf, Node, Special, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
 use crate::store::{File, Files, lock};
@@ -69,6 +70,8 @@ pub(super) struct OpenFile {
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
     pub(super) reading: Reading,
+    /// What is counted of the array.
+    pub(super) usage: Arc<Usage>,
     /// The last write error of the file that this handle has reported.
     pub(super) error_seen: AtomicU64,
 }
@@ -219,8 +222,8 @@ impl Fs {
             if tree.description.array.read_only.is_some() {
                 return Err(Errno::ROFS);
             }
-            described.file.check_writable()?;
         }
+        let described = self.catalog.keep(described, access.write)?;
         let locked = tree.description.locked && self.settings.lock;
         if locked {
             described.file.take_lock(access.write)?;
@@ -266,6 +269,7 @@ impl Fs {
         };
         let files = shared.files.clone();
         let error_seen = AtomicU64::new(files.error_mark());
+        let usage = self.arrays.opened(&tree.description.origin);
         let file = OpenFile {
             inode,
             tree,
@@ -279,6 +283,7 @@ impl Fs {
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
             reading: Reading::default(),
+            usage,
             error_seen,
         };
         Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })

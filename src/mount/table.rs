@@ -36,6 +36,17 @@ pub(super) fn find_device(device: u64) -> Option<Entry> {
     parse(&table).find(|entry| entry.device == device && entry.kind == TYPE)
 }
 
+/// The mount in which an absolute path without links lies.
+pub fn containing(path: &Path) -> Option<Entry> {
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    innermost(parse(&table), path)
+}
+
+/// Of those that contain a path the innermost; of several at one place the topmost, which is the last.
+fn innermost(entries: impl Iterator<Item = Entry>, path: &Path) -> Option<Entry> {
+    entries.filter(|entry| is_within(path, &entry.point)).max_by_key(|entry| entry.point.as_os_str().len())
+}
+
 fn parse(table: &[u8]) -> impl Iterator<Item = Entry> {
     table.split(|&byte| byte == b'\n').filter_map(parse_line)
 }
@@ -95,6 +106,17 @@ mod tests {
         assert_eq!(entries[0].kind, "ext3");
         assert_eq!(entries[1].device, rustix::fs::makedev(0, 52));
         assert_eq!(entries[1].kind, TYPE);
+    }
+
+    #[test]
+    fn a_path_lies_in_the_innermost_mount_and_there_in_the_topmost() {
+        let entry = |point: &str, kind: &str| Entry { point: point.into(), device: 0, kind: kind.into() };
+        let table = [entry("/", "ext4"), entry("/data", "nfs4"), entry("/data", "tmpfs"), entry("/data/sub", "xfs")];
+        for (path, kind) in
+            [("/", "ext4"), ("/database", "ext4"), ("/data", "tmpfs"), ("/data/x", "tmpfs"), ("/data/sub/x", "xfs")]
+        {
+            assert_eq!(innermost(table.iter().cloned(), Path::new(path)).unwrap().kind, kind, "{path}");
+        }
     }
 
     #[test]

@@ -216,8 +216,14 @@ impl File {
         if high <= file_len
             && let Some((map, start)) = self.try_map(low, high, true).map_err(|error| (0, error))?
             && high - start <= map.len() as u64
-            && !is_overwriting_cold_pages(&map, run, start)
         {
+            if is_overwriting_cold_pages(&map, run, start) {
+                match self.write_rest(run, data, 0) {
+                    // More than this process may write (RLIMIT_FSIZE), though not more than it may store.
+                    Err((0, Errno::FBIG)) => {}
+                    outcome => return outcome,
+                }
+            }
             let mapped = Run { offset: run.offset - start, ..*run };
             let pitch = (run.count * run.length) as usize;
             self.store.counters.bytes_scattered.fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -257,12 +263,13 @@ impl File {
 
     /// Calls `each` for the blocks of a run, cut where windows of the file meet, with their place in the run's bytes.
     fn each_part(&self, run: &Run, mut each: impl FnMut(Run, usize) -> Result<()>) -> Result<()> {
+        let window = self.store.window();
         let mut at = 0;
         for block in 0..run.blocks() {
             let mut offset = run.block(block);
             let end = offset + run.length;
             while offset < end {
-                let cut = (offset / self.store.limits.window + 1).saturating_mul(self.store.limits.window).min(end);
+                let cut = (offset / window + 1).saturating_mul(window).min(end);
                 let length = cut - offset;
                 each(Run::line(run.piece, offset, length, length as i64, 1), at)?;
                 at += length as usize;

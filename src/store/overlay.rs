@@ -84,11 +84,11 @@ impl File {
         rustix::fs::utimensat(rustix::fs::CWD, path, times, rustix::fs::AtFlags::empty())
     }
 
-    /// Makes sure that it can be written.
+    /// Sees to it that it can be written.
     ///
     /// # Errors
-    /// What opening it answers; of one that is covered, nothing.
-    pub fn check_writable(&self) -> Result<()> {
+    /// As [`File::writable`]; of one that is covered, none.
+    pub(super) fn check_writable(&self) -> Result<()> {
         if self.is_covered() { Ok(()) } else { self.writable().map(|_| ()) }
     }
 
