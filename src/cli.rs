@@ -17,6 +17,7 @@ mod append;
 mod background;
 mod cat;
 mod check;
+mod cow;
 mod cp;
 mod create;
 mod doctor;
@@ -88,6 +89,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
+    /// List what a mount with --cow has changed
+    Diff(cow::DiffArgs),
+    /// Write what a mount with --cow has changed into the array files
+    Commit(cow::CommitArgs),
     /// Print the path of a NumPy expression
     Path(path::Args),
     /// Print the NumPy expression of a path
@@ -129,7 +134,7 @@ impl SourceArgs {
             (false, true) => Links::Never,
             (false, false) => Links::Inside,
         };
-        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false }
+        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false, covered: false }
     }
 }
 
@@ -189,6 +194,8 @@ fn execute(command: Command, words: &[OsString]) -> Result<(), Failure> {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Diff(args) => cow::diff(&args),
+        Command::Commit(args) => cow::commit(&args),
         Command::Stat(args) => stat::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Cp(args) => cp::run(&args),

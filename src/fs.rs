@@ -8,12 +8,13 @@
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
-//! - `open`, `io`, `whole`: handles, reading and writing, truncation, syncing; a file that is written as a whole.
+//! - `open`, `io`, `sync`, `whole`: handles, reading and writing, truncation, syncing; a file that is written as a whole.
+//! - `orders`: what is written under `.afbfs`.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
 //! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -31,6 +32,7 @@ mod listing;
 mod lookup;
 mod nodes;
 mod open;
+mod orders;
 mod patches;
 mod picture;
 mod preview;
@@ -39,6 +41,7 @@ mod special;
 mod spool;
 mod stats;
 mod stream;
+mod sync;
 mod tree;
 mod whole;
 
@@ -71,6 +74,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Whether files are locked while they are open, where the programs of their format do so.
     pub lock: bool,
+    /// Whether whoever may read a file may change what is shown of it: the changes are that user's own.
+    pub readers_write: bool,
     /// Whose the files are shown to be.
     pub shown: Shown,
 }
@@ -99,7 +104,14 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true, shown: Shown::default() }
+        Settings {
+            read_only: false,
+            list_max: 100_000,
+            cache: Cache::None,
+            lock: true,
+            readers_write: false,
+            shown: Shown::default(),
+        }
     }
 }
 
@@ -146,6 +158,8 @@ pub struct Fs {
     coherence: Coherence,
     served: Served,
     counters: Counters,
+    /// Whether a commit is under way.
+    commits: AtomicBool,
     stats: Stats,
     arrays: Arrays,
 }
@@ -162,6 +176,7 @@ impl Fs {
             coherence: Coherence::default(),
             served: Served::default(),
             counters: Counters::default(),
+            commits: AtomicBool::new(false),
             stats: Stats::default(),
             arrays: Arrays::default(),
         }

@@ -15,6 +15,8 @@ pub(super) enum Item {
     ListMax(u64),
     FetchGap(u64),
     UpdateChecksums,
+    Cow,
+    CowDir(PathBuf),
     Cache(CacheMode),
     Uid(u32),
     Gid(u32),
@@ -98,6 +100,8 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             _ => return Err(format!("{option}: there can be 1 to 256 threads")),
         },
         ("update_checksums", None) => Item::UpdateChecksums,
+        ("cow", None) => Item::Cow,
+        ("cow_dir", Some(folder)) if !folder.is_empty() => Item::CowDir(folder.into()),
         ("list_max", _) => Item::ListMax(number()?),
         ("fetch_gap", Some(size)) => Item::FetchGap(super::mount::parse_size(size)?),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
@@ -123,7 +127,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             return Err(format!(
                 "{option}: is no option of afbfs; it knows ro, rw, allow_other, allow_root, uid=N, gid=N, umask=MODE, \
                  follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, fsname=NAME, \
-                 max_read=N, auto_unmount, log_file=FILE, {}",
+                 max_read=N, auto_unmount, log_file=FILE, cow, cow_dir=DIR, {}",
                 KERNEL.join(", ")
             ));
         }
@@ -170,6 +174,8 @@ mod tests {
             Item::ReadOnly(false),
         ];
         assert_eq!(parse(line).unwrap(), expected);
+        let cow = [Item::Cow, Item::CowDir("/var/tmp/changes".into())];
+        assert_eq!(parse("cow,cow_dir=/var/tmp/changes").unwrap(), cow);
         assert_eq!(parse("defaults").unwrap(), []);
         assert_eq!(parse("").unwrap(), []);
     }
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn unknown_options_and_bad_values_are_refused_by_name() {
         let all = "frobnicate,threads=many,threads=0,threads,list_max=-1,ro=1,uid=me,uid=4294967295,gid=-1,umask=8,\
-                   umask=1000,umask=+7,subtype=x,fsname=,max_read=x,log_file=,remount";
+                   umask=1000,umask=+7,subtype=x,fsname=,max_read=x,log_file=,remount,cow=1,cow_dir,cow_dir=";
         for bad in all.split(',') {
             let said = parse(&format!("rw,{bad}")).unwrap_err();
             assert!(said.contains(bad.rsplit('=').next().unwrap()), "{bad}: {said}");

@@ -16,6 +16,7 @@ use crate::catalog::{self, Catalog};
 use crate::fs::{Cache, Fs, Settings, Shown};
 use crate::fuse::{Others, Server};
 use crate::mount::{self, Mount, is_within};
+use crate::overlay;
 use crate::store::{Limits, Store, lock};
 
 /// How often files that were removed are let go.
@@ -75,6 +76,13 @@ pub(super) struct Args {
     /// write. After a crash between the two, the file's own programs may take the array for damaged
     #[arg(long)]
     update_checksums: bool,
+    /// Copy on write: the array files never change. What is written is shown by this mount alone, and forgotten when it is
+    /// unmounted, unless afbfs commit has written it into the array files
+    #[arg(long, conflicts_with = "read_only")]
+    cow: bool,
+    /// Keep what is written with --cow in this folder (made where there is none), for the next mount of SOURCE with it
+    #[arg(long, value_name = "DIR", conflicts_with = "read_only")]
+    cow_dir: Option<PathBuf>,
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -149,10 +157,13 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
             fstab::Item::ListMax(most) => args.list_max = most,
             fstab::Item::FetchGap(gap) => args.fetch_gap = gap,
             fstab::Item::UpdateChecksums => args.update_checksums = true,
+            fstab::Item::Cow => args.cow = true,
+            fstab::Item::CowDir(folder) => args.cow_dir = Some(folder),
             fstab::Item::Cache(mode) => args.cache = mode,
             fstab::Item::Kernel(option) => kernel.push(option),
         }
     }
+    args.cow |= args.cow_dir.is_some();
     (args, kernel)
 }
 
@@ -201,10 +212,14 @@ fn is_mounted(args: &Args) -> bool {
 
 /// Everything but mounting: opens the source, and checks that the two places can go together.
 fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure> {
+    if args.cow && args.read_only {
+        return Err(Failure::new("ro and cow exclude each other: with cow the array files are not written either"));
+    }
     let point = mount_point(&args.mountpoint)?;
     let limits = Limits { gap: args.fetch_gap, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
+        covered: args.cow,
         ..args.source_args.catalog_options(args.is_shared())
     };
     let catalog = Catalog::open(&args.source, options, Store::new(limits))?;
@@ -222,6 +237,15 @@ fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure>
             args.source.display(),
             args.mountpoint.display()
         )));
+    }
+    if let Some(folder) = &args.cow_dir {
+        let place = mount::absolute(folder)?;
+        if is_within(&place, &source) || is_within(&place, &point) {
+            return Err(Failure(format!(
+                "{}: lies in the source or in the mount point; choose a folder outside of both",
+                folder.display()
+            )));
+        }
     }
     Ok((catalog, point))
 }
@@ -279,6 +303,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let overlays = Overlays::open(args, &catalog)?;
     let catalog = Arc::new(catalog);
     let settings = Settings {
         read_only: args.read_only,
@@ -290,6 +315,8 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         // The variable by which the HDF5 library is told.
         lock: !std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| ["FALSE", "0"].contains(&value.as_str())),
         shown: Shown { uid: args.uid, gid: args.gid, umask: args.umask },
+        // With other users, whoever may not write to the file may not have its changes committed, either.
+        readers_write: args.cow && !args.is_shared(),
     };
     let fs = Arc::new(Fs::new(catalog.clone(), settings));
     let options = mount::Options {
@@ -319,7 +346,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     };
     log::info!("{} mounted at {}", args.source.display(), point.display());
     // All other threads are started by this one, with what it has left.
-    let unmounter = match confine(args, &catalog, &mounted) {
+    let unmounter = match confine(args, &catalog, &mounted, overlays.as_ref()) {
         Ok(unmounter) => unmounter,
         Err(failure) => {
             mounted.unmount()?;
@@ -350,9 +377,48 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     fs.sync_all();
     unmounter.unmount()?;
     log::info!("{} unmounted", point.display());
+    if let Some(overlays) = overlays {
+        overlays.close();
+    }
     // A connection that was aborted ends the session with an error; the mount is gone either way.
     served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
     Ok(())
+}
+
+/// What is written goes here, with `--cow`.
+struct Overlays {
+    folder: overlay::Folder,
+    /// Nothing of it is kept.
+    passing: Option<tempfile::TempDir>,
+}
+
+impl Overlays {
+    /// Opens the folder, if there are to be overlays, and has the store use it.
+    fn open(args: &Args, catalog: &Catalog) -> Result<Option<Overlays>, Failure> {
+        if !args.cow {
+            return Ok(None);
+        }
+        let (folder, passing) = match &args.cow_dir {
+            Some(path) => (overlay::Folder::open(path, catalog.root_path(), true)?, None),
+            None => {
+                let passing = tempfile::Builder::new().prefix("afbfs-cow-").tempdir()?;
+                (overlay::Folder::open(passing.path(), catalog.root_path(), false)?, Some(passing))
+            }
+        };
+        folder.load(true)?;
+        catalog.store().cover(folder.shelf.clone());
+        Ok(Some(Overlays { folder, passing }))
+    }
+
+    /// Removes what is not kept.
+    fn close(self) {
+        if let Some(passing) = self.passing {
+            let path = passing.path().to_owned();
+            if let Err(error) = passing.close() {
+                log::warn!("{}: cannot be removed: {error}", path.display());
+            }
+        }
+    }
 }
 
 /// Tries whether so many threads can be had. Those that are missing after mounting would leave a mount that nobody serves, and that
@@ -380,13 +446,18 @@ pub(super) fn too_few(what: &str, error: &std::io::Error) -> Failure {
 }
 
 /// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.
-fn confine(args: &Args, catalog: &Catalog, mounted: &Mount) -> Result<Unmounter, Failure> {
+fn confine(args: &Args, catalog: &Catalog, mounted: &Mount, overlays: Option<&Overlays>) -> Result<Unmounter, Failure> {
     let unmounter = Unmounter::start(mounted.clone(), (!mounted.by_helper).then(privileges::unmounting))?;
-    privileges::keep(privileges::serving(args.read_only, args.cache == CacheMode::Pages))?;
+    let kept = match overlays {
+        Some(_) => privileges::covered(),
+        None => privileges::serving(args.read_only, args.cache == CacheMode::Pages),
+    };
+    privileges::keep(kept)?;
     if catalog.is_wider_than_source()? {
         log::debug!("files outside of the source stay within reach, as was asked for");
     } else {
-        match privileges::stay_within(catalog.root(), args.read_only) {
+        let folder = overlays.map(|overlays| overlays.folder.shelf.folder());
+        match privileges::stay_within(catalog.root(), args.read_only, folder) {
             Ok(status) => log::debug!("files outside of the source are out of reach by Landlock: {status:?}"),
             Err(error) => log::warn!("files outside of the source stay within reach: {error}"),
         }

@@ -160,7 +160,16 @@ impl Fs {
         };
         let may_write = tree.description.writable && !self.settings.read_only && !is_preview;
         let most = if may_write { 0o666 } else { 0o444 };
-        Ok(Attr::new(inode, Kind::File, len, most, stat, self.settings.shown))
+        let mut shown = *stat;
+        if may_write && self.settings.readers_write {
+            shown.st_mode = (stat.st_mode & 0o444) | ((stat.st_mode & 0o444) >> 1);
+        }
+        let mut attr = Attr::new(inode, Kind::File, len, most, &shown, self.settings.shown);
+        if let Some((seconds, nanos)) = self.catalog.store().shelf().and_then(|shelf| shelf.mtime(tree.description.id))
+        {
+            attr.mtime = (seconds, nanos as u32);
+        }
+        Ok(attr)
     }
 
     pub(super) fn attr_of_folder(&self, inode: u64, folder: &Folder) -> Result<Attr, Errno> {
@@ -191,13 +200,13 @@ impl Fs {
     }
 
     /// `.afbfs` has the times of the source's folder. The lists of arrays are only for the user who mounted: they name
-    /// what lies in folders that others may not enter.
+    /// what lies in folders that others may not enter. So is that of overlays, which takes orders as well.
     pub(super) fn attr_of_special(&self, special: Special) -> Result<Attr, Errno> {
         let stat = rustix::fs::fstat(self.catalog.root())?;
         let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat, self.settings.shown);
         attr.mode = 0o444;
-        if matches!(special, Special::Arrays | Special::Usage) {
-            attr.mode = 0o400;
+        if let Special::Arrays | Special::Usage | Special::Overlay = special {
+            attr.mode = if special == Special::Overlay { 0o600 } else { 0o400 };
             attr.uid = rustix::process::geteuid().as_raw();
         }
         Ok(attr)
@@ -225,13 +234,15 @@ impl Fs {
             let Node::Leaf(tree, _, _) = self.node(inode)? else { return Err(Errno::PERM) };
             let times = Timestamps { last_access: timespec(changes.atime), last_modification: timespec(changes.mtime) };
             // An open handle means the file that it has, even if another one has taken its name.
-            let open = self.inodes.file(inode);
-            let place = match &open {
-                Some(file) => file.fd().try_clone_to_owned().map_err(|_| Errno::MFILE)?,
-                None => self.catalog.locate(&tree.description.origin)?,
+            let file = match self.inodes.file(inode) {
+                Some(file) => file,
+                None => match self.catalog.describe(&tree.description.origin) {
+                    Ok(described) => described.file,
+                    Err(Problem::Refused(_)) => return Err(Errno::STALE),
+                    Err(Problem::Errno(error)) => return Err(error),
+                },
             };
-            let path = format!("/proc/self/fd/{}", place.as_raw_fd());
-            rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty())?;
+            file.set_times(&times)?;
         }
         Ok((self.getattr(inode)?, truncated))
     }
@@ -295,8 +306,14 @@ impl Fs {
             Node::Leaf(tree, Leaf::Fact(_), _) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
             Node::Leaf(tree, leaf, _) => {
                 let may_write = tree.description.writable && !self.settings.read_only && !tree.is_preview(&leaf);
-                let mask = if may_write { 0o6 } else { 0o4 };
-                of_file(&tree.description.origin).map(|acl| masked(acl, mask))
+                let acl = of_file(&tree.description.origin)?;
+                Ok(match (may_write, self.settings.readers_write) {
+                    (false, _) => masked(acl, 0o4),
+                    (true, false) => masked(acl, 0o6),
+                    (true, true) => {
+                        map_permissions(acl, |permissions| (permissions & 0o4) | ((permissions & 0o4) >> 1))
+                    }
+                })
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),
             Node::Folder(folder) => match &folder {

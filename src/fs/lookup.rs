@@ -46,7 +46,8 @@ impl Fs {
                 None => Err(Errno::NOENT),
             },
             Folder::Special => {
-                let special = Special::ALL.into_iter().find(|special| special.name() == name);
+                let special = Special::ALL.into_iter().find(|&special| special.name() == name);
+                let special = special.filter(|&special| self.has_special(special));
                 self.attr_of_special(special.ok_or(Errno::NOENT)?)
             }
             Folder::Views(views, place) => self.lookup_view(parent, views, *place, name),

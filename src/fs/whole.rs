@@ -35,7 +35,7 @@ impl Fs {
             Handle::File(file) => {
                 self.complete(file, Source::Insistent).map_err(|fault| fault.to_string())?;
             }
-            Handle::Text(_) | Handle::Folder(_) => {}
+            Handle::Text(_) | Handle::Orders(_) | Handle::Folder(_) => {}
         }
         self.fsync(handle, Source::Insistent).map(|_| ()).map_err(fault)
     }

@@ -27,6 +27,9 @@ pub fn sync(files: &Files, view: &View, window: Range<u64>, extent: Range<u64>) 
         Files::One(file) => file,
         Files::Many(pieces) => return pieces.sync(),
     };
+    if file.is_covered() {
+        return file.sync_all();
+    }
     let mine = || {
         let runs = view.runs(window.clone());
         Ranges { runs, current: None, pending: None }.map(|(_, range)| range)
@@ -48,6 +51,9 @@ impl File {
     /// # Errors
     /// What `fdatasync(2)` answers. The error then sticks to the file.
     pub fn sync_all(&self) -> Result<()> {
+        if self.is_covered() {
+            return self.save_overlay().inspect_err(|&error| self.record_error(error));
+        }
         if self.writable.get().is_none() {
             return Ok(());
         }
