@@ -33,6 +33,8 @@ use crate::store::{FileId, Store};
 mod cache;
 mod contents;
 mod describe;
+mod descriptors;
+mod fingerprint;
 mod formats;
 mod list;
 mod names;
@@ -41,6 +43,7 @@ mod reader;
 mod resolve;
 mod stack;
 
+pub(crate) use contents::is_array_folder;
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 pub use stack::Survey;
@@ -95,6 +98,8 @@ pub struct Options {
     pub shared: bool,
     /// Whether arrays may be written over which their file keeps a checksum, which is then brought up to date.
     pub update_checksums: bool,
+    /// Whether no file is written, since all changes go to overlays ([`Store::cover`]). Then any file may be changed.
+    pub covered: bool,
 }
 
 /// Which links to files are followed; those to folders never are.
@@ -195,6 +200,7 @@ impl Catalog {
                 path: folder,
                 links: options.links,
                 shared: options.shared,
+                covered: options.covered,
                 own_device: OnceLock::new(),
             }),
             only,
@@ -383,7 +389,7 @@ impl Catalog {
     fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {
         let path = self.named_path(number).ok_or(Errno::NOENT)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        rustix::fs::open(path, flags, Mode::empty())
+        self.root.unnoticed(flags, |flags| rustix::fs::open(&path, flags, Mode::empty()))
     }
 }
 

@@ -126,25 +126,25 @@ pub struct Form(u8);
 /// What makes the face of a slice, where the form fits.
 type Make = fn(&Slice<'_>) -> Option<Face>;
 
-/// The forms, by suffix (without the dot), as `info.json` lists them.
-const FORMS: &[(&str, Make)] = &[
-    ("npy", npy::face),
-    ("txt", text::txt),
-    ("csv", text::csv),
-    ("json", text::json),
-    ("pgm", pnm::pgm),
-    ("ppm", pnm::ppm),
-    ("pfm", pnm::pfm),
-    ("bmp", bmp::face),
-    ("png", png::face),
-    ("tif", tif::face),
-    ("wav", sound::wav),
-    ("au", sound::au),
-    ("fits", fits::face),
-    ("nii", nii::face),
-    ("nrrd", nrrd::face),
-    ("mat", mat::face),
-    ("vrt", vrt::face),
+/// The forms, by suffix (without the dot), as `info.json` lists them; and of which slices each is, in words.
+const FORMS: &[(&str, Make, &str)] = &[
+    ("npy", npy::face, "all slices"),
+    ("txt", text::txt, "elements that can be written as text"),
+    ("csv", text::csv, "elements that can be written as text"),
+    ("json", text::json, "up to 65536 numbers, but no times"),
+    ("pgm", pnm::pgm, "u1 and u2 of two axes"),
+    ("ppm", pnm::ppm, "u1 and u2 of two axes and a third of 3 colours"),
+    ("pfm", pnm::pfm, "f4 of two axes, or a third of 3 colours"),
+    ("bmp", bmp::face, "u1 of two axes, or a third of 3 colours"),
+    ("png", png::face, "numbers of one or two axes, and u1 and u2 with a third of 3 or 4 colours"),
+    ("tif", tif::face, "integers, f2 to f8, c8 and c16 of two axes, or before them one of up to 2048 pages"),
+    ("wav", sound::wav, "u1, i1, i2, i3, i4, f4 and f8 of one axis, or frames x channels"),
+    ("au", sound::au, "u1, i1, i2, i3, i4, f4 and f8 of one axis, or frames x channels"),
+    ("fits", fits::face, "integers, f4 and f8"),
+    ("nii", nii::face, "integers, f4, f8, c8 and c16 of up to 7 axes"),
+    ("nrrd", nrrd::face, "integers, f4 and f8 of up to 16 axes"),
+    ("mat", mat::face, "f8, f4, i4, i2, u2 and u1 of up to two axes"),
+    ("vrt", vrt::face, "types that GDAL has, of two or three axes, that lie in one piece"),
 ];
 
 /// The suffixes of slice names, without the dot.
@@ -163,7 +163,7 @@ const fn suffixes() -> [&'static str; FORMS.len() + 1] {
 impl Form {
     /// The form of a suffix; nothing for `raw`, the elements as they are.
     pub fn of_suffix(suffix: &str) -> Option<Form> {
-        let place = FORMS.iter().position(|(known, _)| *known == suffix)?;
+        let place = FORMS.iter().position(|(known, ..)| *known == suffix)?;
         u8::try_from(place).ok().map(Form)
     }
 
@@ -180,6 +180,11 @@ impl Form {
 
 /// The suffixes of the forms that fit a slice.
 pub fn fitting(slice: &Slice<'_>) -> Vec<&'static str> {
-    let fits = FORMS.iter().filter(|(_, make)| make(slice).is_some()).map(|(suffix, _)| *suffix);
+    let fits = FORMS.iter().filter(|(_, make, _)| make(slice).is_some()).map(|(suffix, ..)| *suffix);
     std::iter::once("raw").chain(fits).collect()
+}
+
+/// Of which slices a form is, in words.
+pub fn wants(suffix: &str) -> &'static str {
+    FORMS.iter().find(|(known, ..)| *known == suffix).map_or("all slices", |(_, _, wants)| wants)
 }

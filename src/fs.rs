@@ -8,11 +8,13 @@
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
-//! - `open`, `io`: handles, reading and writing, truncation, syncing.
+//! - `open`, `io`, `sync`, `whole`: handles, reading and writing, truncation, syncing; a file that is written as a whole.
+//! - `orders`: what is written under `.afbfs`.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
+//! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -30,14 +32,18 @@ mod listing;
 mod lookup;
 mod nodes;
 mod open;
+mod orders;
 mod patches;
 mod picture;
 mod preview;
 mod served;
 mod special;
 mod spool;
+mod stats;
 mod stream;
+mod sync;
 mod tree;
+mod whole;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
 pub use coherence::Cached;
@@ -46,12 +52,15 @@ pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
 pub use special::walk_arrays;
+pub use stats::{Begun, Op, Times};
 
 use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
 use served::Served;
+use stats::Stats;
+use stats::usage::Arrays;
 use tree::{Leaf, Step, Tree};
 
 /// What a mount may do.
@@ -65,6 +74,21 @@ pub struct Settings {
     pub cache: Cache,
     /// Whether files are locked while they are open, where the programs of their format do so.
     pub lock: bool,
+    /// Whether whoever may read a file may change what is shown of it: the changes are that user's own.
+    pub readers_write: bool,
+    /// Whose the files are shown to be.
+    pub shown: Shown,
+}
+
+/// Owner, group and mode that are shown, and checked by the kernel, in place of those of the array files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Owner of everything but the list of all arrays.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Permission bits that nobody has; all others are shown, as far as there can be any. Access lists are not.
+    pub umask: Option<u32>,
 }
 
 /// What the kernel's page cache may be used for.
@@ -80,11 +104,18 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true }
+        Settings {
+            read_only: false,
+            list_max: 100_000,
+            cache: Cache::None,
+            lock: true,
+            readers_write: false,
+            shown: Shown::default(),
+        }
     }
 }
 
-/// Requests so far, by kind, and what went wrong.
+/// What was done so far, and what went wrong.
 #[derive(Debug, Default)]
 struct Counters {
     lookups: AtomicU64,
@@ -127,6 +158,10 @@ pub struct Fs {
     coherence: Coherence,
     served: Served,
     counters: Counters,
+    /// Whether a commit is under way.
+    commits: AtomicBool,
+    stats: Stats,
+    arrays: Arrays,
 }
 
 impl Fs {
@@ -141,17 +176,15 @@ impl Fs {
             coherence: Coherence::default(),
             served: Served::default(),
             counters: Counters::default(),
+            commits: AtomicBool::new(false),
+            stats: Stats::default(),
+            arrays: Arrays::default(),
         }
     }
 
     /// The arrays that are served.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
-    }
-
-    /// Counts an answer that was an error.
-    pub fn count_error(&self) {
-        count(&self.counters.errors, 1);
     }
 
     /// What an inode is, as of now.

@@ -18,7 +18,6 @@
 //! circle.
 
 use std::ffi::OsStr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -31,18 +30,21 @@ use fuser::{
     ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::fs::{Access, Cached, Changes, Fs, Opened, Source, Written};
+use crate::fs::{Access, Begun, Cached, Changes, Fs, Op, Opened, Source, Written};
 
 mod convert;
+mod counted;
 mod passthrough;
+mod probe;
 mod server;
 mod shares;
 
-pub use server::Server;
+pub use probe::{Offer, probe};
+pub use server::{Others, Server};
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
 use passthrough::Backings;
-use server::{Job, Write, negotiate};
+use server::{Job, Write, apart, negotiate};
 use shares::Shares;
 
 /// For how long the kernel may believe a name or an attribute.
@@ -74,29 +76,10 @@ impl Adapter {
         Adapter { fs, jobs, backings, passthrough, shares: Arc::new(shares), truncating }
     }
 
-    /// Calls the file system. A panic there is a bug, and costs the one request: EIO.
-    fn call<T>(&self, f: impl FnOnce(&Fs) -> Result<T>) -> std::result::Result<T, Errno> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| f(&self.fs))).unwrap_or(Err(rustix::io::Errno::IO));
-        outcome.map_err(|error| {
-            // A name that is not there is an ordinary answer.
-            if error != rustix::io::Errno::NOENT && error != rustix::io::Errno::NODATA {
-                self.fs.count_error();
-            }
-            Errno::from_i32(error.raw_os_error())
-        })
-    }
-
-    /// As [`Adapter::call`], for what cannot fail.
-    fn run(&self, f: impl FnOnce(&Fs)) -> std::result::Result<(), Errno> {
-        self.call(|fs| {
-            f(fs);
-            Ok(())
-        })
-    }
-
     /// Replies to a write, or has it done later, once pages of other views are dropped: `again` does it.
     fn written(
         &self,
+        begun: Begun,
         outcome: std::result::Result<Written, Errno>,
         again: impl FnOnce() -> Box<Write>,
         reply: ReplyWrite,
@@ -104,13 +87,14 @@ impl Adapter {
         match outcome {
             Err(error) => reply.error(error),
             Ok(written) if written.is_put_off() => {
-                self.send(Job::Write(written.cached, again(), reply));
+                return self.send(Job::Write(begun, written.cached, again(), reply));
             }
             Ok(written) => {
                 self.drop_pages(written.cached);
                 reply.written(written.count as u32);
             }
         }
+        self.fs.end(begun);
     }
 
     /// Has pages dropped, without waiting for it. An fsync that is asked for later is answered after it.
@@ -124,11 +108,6 @@ impl Adapter {
         // The notifier lives as long as the session; after it a dropped reply answers by itself.
         let _ = self.jobs.send(job);
     }
-
-    fn refuse(&self) -> Errno {
-        self.fs.count_error();
-        Errno::EPERM
-    }
 }
 
 impl Filesystem for Adapter {
@@ -139,7 +118,8 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let found = self.call(|fs| {
+        let begun = self.fs.begin(Op::Lookup);
+        let found = self.attempt(|fs| {
             let attr = fs.lookup(parent.0, name)?;
             Ok((attr, fs.outdated_by(attr.inode, parent.0, name)))
         });
@@ -152,15 +132,16 @@ impl Filesystem for Adapter {
             }
             Err(error) => reply.error(error),
         }
+        self.fs.end(begun);
     }
 
     fn forget(&self, _req: &Request, inode: INodeNo, references: u64) {
         // There is no reply that could carry an error.
-        let _ = self.run(|fs| fs.forget(inode.0, references));
+        let _ = self.run(Op::Forget, |fs| fs.forget(inode.0, references));
     }
 
     fn getattr(&self, _req: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        match self.call(|fs| fs.getattr(inode.0)) {
+        match self.call(Op::Getattr, |fs| fs.getattr(inode.0)) {
             Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
             Err(error) => reply.error(error),
         }
@@ -185,7 +166,7 @@ impl Filesystem for Adapter {
         reply: ReplyAttr,
     ) {
         let changes = Changes { mode, uid, gid, size, atime: set_time(atime), mtime: set_time(mtime) };
-        match self.call(|fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
+        match self.call(Op::Setattr, |fs| fs.setattr(inode.0, &changes, handle.map(|handle| handle.0))) {
             Ok((attr, truncated)) => self.truncated(attr, truncated, reply),
             Err(error) => reply.error(error),
         }
@@ -197,18 +178,18 @@ impl Filesystem for Adapter {
             // O_SYNC includes the bit of O_DSYNC.
             sync: flags.0 & libc::O_DSYNC != 0,
         };
-        let user = req.uid();
+        let (user, begun) = (req.uid(), self.fs.begin(Op::Open));
         let open = move |adapter: &Adapter, reply: ReplyOpen| {
             let opened = adapter.call_to_open(user, |opened: &Opened| opened.handle, |fs| fs.open(inode.0, access));
             match opened {
                 Ok(opened) => adapter.opened(inode.0, access.write, opened, reply),
                 Err(error) => reply.error(error),
             }
+            adapter.fs.end(begun);
         };
         if self.fs.is_slow_to_open(inode.0) {
             let adapter = self.clone();
-            // If there is no thread to be had, the reply goes with the closure, and answers EIO by itself.
-            let _ = std::thread::Builder::new().spawn(move || open(&adapter, reply));
+            apart(move || open(&adapter, reply));
         } else {
             open(self, reply);
         }
@@ -227,8 +208,8 @@ impl Filesystem for Adapter {
     ) {
         // Only reads that fill the page cache carry no lock owner.
         let source = if lock_owner.is_some() { Source::Direct } else { Source::PageCache };
-        let mut reply = Some(reply);
-        let outcome = self.call(|fs| {
+        let (mut reply, begun) = (Some(reply), self.fs.begin(Op::Read));
+        let outcome = self.attempt(|fs| {
             fs.read(handle.0, offset, size as usize, source, |bytes| {
                 if let Some(reply) = reply.take() {
                     reply.data(bytes);
@@ -238,6 +219,7 @@ impl Filesystem for Adapter {
         if let (Err(error), Some(reply)) = (outcome, reply) {
             reply.error(error);
         }
+        self.fs.end(begun);
     }
 
     fn write(
@@ -252,13 +234,14 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        let begun = self.fs.begin(Op::Write);
         let from_cache = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
         let source = if from_cache { Source::PageCache } else { Source::Direct };
         let again = || -> Box<Write> {
             let data = data.to_vec();
             Box::new(move |fs, source| fs.write(handle.0, offset, &data, source))
         };
-        self.written(self.call(|fs| fs.write(handle.0, offset, data, source)), again, reply);
+        self.written(begun, self.attempt(|fs| fs.write(handle.0, offset, data, source)), again, reply);
     }
 
     fn copy_file_range(
@@ -274,14 +257,15 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
+        let begun = self.fs.begin(Op::CopyFileRange);
         // Whoever wants more asks again; others are not to wait for long meanwhile.
         let len = len.min(COPY);
         let copy = move |fs: &Fs, source| fs.copy((handle_in.0, offset_in), (handle_out.0, offset_out), len, source);
-        self.written(self.call(|fs| copy(fs, Source::Direct)), || Box::new(copy), reply);
+        self.written(begun, self.attempt(|fs| copy(fs, Source::Direct)), || Box::new(copy), reply);
     }
 
     fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        self.flushed(Fs::flush, handle.0, reply);
+        self.flushed(Op::Flush, Fs::flush, handle.0, reply);
     }
 
     fn release(
@@ -296,14 +280,16 @@ impl Filesystem for Adapter {
     ) {
         self.released(inode.0);
         self.shares.closing(handle.0);
-        reply_empty(self.call(|fs| Ok(fs.release(handle.0))).map(|cached| self.drop_pages(cached)), reply);
+        let outcome = self.call(Op::Release, |fs| Ok(fs.release(handle.0)));
+        reply_empty(outcome.map(|cached| self.drop_pages(cached)), reply);
     }
 
     fn fsync(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        self.flushed(Fs::fsync, handle.0, reply);
+        self.flushed(Op::Fsync, Fs::fsync, handle.0, reply);
     }
 
     fn opendir(&self, req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.fs.count(Op::Opendir);
         match self.call_to_open(req.uid(), |&handle| handle, |fs| fs.opendir(inode.0)) {
             Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
             Err(error) => reply.error(error),
@@ -311,7 +297,7 @@ impl Filesystem for Adapter {
     }
 
     fn readdir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let outcome = self.call(|fs| {
+        let outcome = self.call(Op::Readdir, |fs| {
             fs.readdir(handle.0, offset, &mut |entry| {
                 !reply.add(INodeNo(entry.inode), entry.next, file_type(entry.kind), entry.name)
             })
@@ -324,15 +310,16 @@ impl Filesystem for Adapter {
 
     fn releasedir(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
         self.shares.closing(handle.0);
-        reply_empty(self.run(|fs| fs.releasedir(handle.0)), reply);
+        reply_empty(self.run(Op::Releasedir, |fs| fs.releasedir(handle.0)), reply);
     }
 
     fn fsyncdir(&self, _req: &Request, _inode: INodeNo, _handle: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        self.fs.count(Op::Fsyncdir);
         reply.ok();
     }
 
     fn statfs(&self, _req: &Request, _inode: INodeNo, reply: ReplyStatfs) {
-        match self.call(Fs::statfs) {
+        match self.call(Op::Statfs, Fs::statfs) {
             Ok(s) => reply.statfs(
                 s.f_blocks,
                 s.f_bfree,
@@ -348,11 +335,11 @@ impl Filesystem for Adapter {
     }
 
     fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        reply_xattr(self.call(|fs| fs.getxattr(inode.0, name)), size, reply);
+        reply_xattr(self.call(Op::Getxattr, |fs| fs.getxattr(inode.0, name)), size, reply);
     }
 
     fn listxattr(&self, _req: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
-        reply_xattr(self.call(|fs| fs.listxattr(inode.0)), size, reply);
+        reply_xattr(self.call(Op::Listxattr, |fs| fs.listxattr(inode.0)), size, reply);
     }
 
     fn setxattr(
@@ -365,15 +352,15 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        reply.error(Errno::EOPNOTSUPP);
+        reply.error(self.refuse(Op::Setxattr, Errno::EOPNOTSUPP));
     }
 
     fn removexattr(&self, _req: &Request, _inode: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EOPNOTSUPP);
+        reply.error(self.refuse(Op::Removexattr, Errno::EOPNOTSUPP));
     }
 
     fn lseek(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        let outcome = self.call(|fs| {
+        let outcome = self.call(Op::Lseek, |fs| {
             let offset = u64::try_from(offset).map_err(|_| rustix::io::Errno::NXIO)?;
             match whence {
                 libc::SEEK_DATA => fs.seek(handle.0, offset, false),
@@ -397,7 +384,7 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        reply_empty(self.call(|fs| fs.allocate(handle.0, offset, len, mode)), reply);
+        reply_empty(self.call(Op::Fallocate, |fs| fs.allocate(handle.0, offset, len, mode)), reply);
     }
 
     fn create(
@@ -410,7 +397,7 @@ impl Filesystem for Adapter {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Create, Errno::EPERM));
     }
 
     fn mknod(
@@ -423,27 +410,27 @@ impl Filesystem for Adapter {
         _rdev: u32,
         reply: ReplyEntry,
     ) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Mknod, Errno::EPERM));
     }
 
     fn mkdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _mode: u32, _umask: u32, reply: ReplyEntry) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Mkdir, Errno::EPERM));
     }
 
     fn symlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, _target: &std::path::Path, reply: ReplyEntry) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Symlink, Errno::EPERM));
     }
 
     fn link(&self, _req: &Request, _inode: INodeNo, _parent: INodeNo, _name: &OsStr, reply: ReplyEntry) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Link, Errno::EPERM));
     }
 
     fn unlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Unlink, Errno::EPERM));
     }
 
     fn rmdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Rmdir, Errno::EPERM));
     }
 
     fn rename(
@@ -456,11 +443,11 @@ impl Filesystem for Adapter {
         _flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse());
+        reply.error(self.refuse(Op::Rename, Errno::EPERM));
     }
 
     fn readlink(&self, _req: &Request, _inode: INodeNo, reply: ReplyData) {
-        reply.error(Errno::EINVAL);
+        reply.error(self.refuse(Op::Readlink, Errno::EINVAL));
     }
 
     fn ioctl(
@@ -474,11 +461,11 @@ impl Filesystem for Adapter {
         _out_size: u32,
         reply: ReplyIoctl,
     ) {
-        reply.error(Errno::ENOTTY);
+        reply.error(self.decline(Op::Ioctl, Errno::ENOTTY));
     }
 
     fn bmap(&self, _req: &Request, _inode: INodeNo, _block_size: u32, _index: u64, reply: ReplyBmap) {
-        reply.error(Errno::ENOSYS);
+        reply.error(self.decline(Op::Bmap, Errno::ENOSYS));
     }
 
     fn poll(
@@ -492,7 +479,7 @@ impl Filesystem for Adapter {
         reply: ReplyPoll,
     ) {
         // The kernel asks once and then takes files as always ready.
-        reply.error(Errno::ENOSYS);
+        reply.error(self.decline(Op::Poll, Errno::ENOSYS));
     }
 }
 

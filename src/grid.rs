@@ -178,6 +178,14 @@ impl Grid {
         }
     }
 
+    /// Length of each axis of a cell, where the array is cut into cells.
+    pub fn cell(&self) -> Option<&[u64]> {
+        match &self.cells {
+            Cells::One(_) | Cells::Joined(_) => None,
+            Cells::Many(chunks) => Some(&chunks.shape),
+        }
+    }
+
     /// Whether cells of the same coordinates lie at the same places in two arrays in pieces, as far as both have them: they
     /// may differ in the length of the first axis.
     pub fn places_like(&self, other: &Grid) -> bool {

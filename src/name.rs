@@ -14,17 +14,22 @@
 //!
 //! The axes and arrays here are no longer than `i64::MAX`, as [`crate::layout`] guarantees.
 //!
-//! [`escape`] fits foreign names into path components; [`path_of`] turns a NumPy expression into a path.
+//! [`escape`] fits foreign names into path components; [`path_of`] turns a NumPy expression into a path, and
+//! [`expression_of`] a path into a NumPy expression.
 
 use crate::layout::{Pick, Span};
 
 mod escape;
+mod numpy;
 mod path;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use escape::{escape, unescape};
-pub use path::{PathError, path_of};
+pub use numpy::{numpy_name, quote};
+pub use path::{Item, PathError, check_end, path_of, view_of};
+pub use view::{Leaf, NAMES, NoView, Step, View, expression_of, split};
 
 /// What an index or a range picks on an axis of `length`: the names in `row/`, `col/`, `axis/K/` and
 /// `range/`.

@@ -2,7 +2,7 @@
 //!
 //! A [`File`] is one open array file. It pins a descriptor; its mapping is made when bytes are first asked for
 //! and may be let go at any time, when the [`Store`] has more mappings, or more bytes mapped, than its [`Limits`]
-//! allow. Files are mapped in windows, so no file is too large.
+//! allow, or when the kernel has no room for another. Files are mapped in windows, so no file is too large (see `maps`).
 //!
 //! Three rules hold everywhere:
 //!
@@ -13,10 +13,10 @@
 //! 3. A file that was written is synced before its descriptor is let go, and the first error of a write sticks to
 //!    the file: every handle hears of it at its next fsync or close.
 //!
-//! Where a file cannot be mapped (some network and FUSE file systems), `pread(2)` and `pwrite(2)` take over.
+//! Where a file cannot be mapped (some network and FUSE file systems; no address space left), `pread(2)` and `pwrite(2)` take over.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
@@ -28,23 +28,30 @@ mod crew;
 mod fetch;
 mod files;
 mod locks;
+mod maps;
+mod overlay;
 #[cfg(test)]
 pub(crate) mod panics;
 mod stream;
 mod sum;
 mod sync;
-pub use copy::{gather, read, write};
+pub use copy::{gather, read, read_copied, write};
 pub use files::{Files, Pieces};
+pub use maps::has_room_for_a_thread;
+pub use overlay::{Layer, Mark, PAGE, Pages as ChangedPages, Record, Shelf};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
-pub use sync::sync;
+pub use sync::{sync, unwritten};
 mod sys;
+pub use sys::close_on_exec;
 mod tile;
+
+pub use sys::{ProcessUsage, process_usage};
 
 /// `f_type` of tmpfs, from statfs(2).
 const TMPFS: u64 = 0x0102_1994;
 
-/// How much may be mapped at once.
+/// How much may be mapped and open at once. See [`Limits::of_process`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Number of mappings.
@@ -55,13 +62,11 @@ pub struct Limits {
     pub window: u64,
     /// What lies between two pieces that are to be read from disk is read along with them if it is no more than so many bytes.
     pub gap: u64,
-}
-
-impl Default for Limits {
-    /// A quarter of the kernel's default for mappings (`vm.max_map_count`, 65 530), and of the 47 bits of addresses.
-    fn default() -> Limits {
-        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40, gap: 0 }
-    }
+    /// Files are kept open by descriptors below this one. Those from it on are for what a request opens and closes again, so
+    /// that names are found and folders listed however many files are open.
+    pub files: u32,
+    /// As `files`, for folders that are being listed.
+    pub folders: u32,
 }
 
 /// What the store has done so far.
@@ -81,33 +86,21 @@ pub struct Counters {
     pub maps: AtomicU64,
     /// Prefetches of pages that were not in memory.
     pub prefetches: AtomicU64,
+    /// Pages that these asked for.
+    pub pages_asked: AtomicU64,
 }
 
 /// All mappings of a process, kept within limits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     limits: Limits,
-    held: Mutex<Held>,
+    held: Mutex<maps::Held>,
     /// The open files, so that each is open once and its write errors reach everybody.
     files: Mutex<HashMap<FileId, Weak<File>>>,
+    /// Where changes go, if the files themselves are not written.
+    shelf: OnceLock<Arc<Shelf>>,
     /// What was done.
     pub counters: Counters,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    bytes: u64,
-    /// Oldest first.
-    windows: std::collections::VecDeque<Window>,
-}
-
-/// One mapping that exists: whose, and which. Invariant: the file has it among its windows, too, or is about to let
-/// it go.
-#[derive(Debug)]
-struct Window {
-    file: Weak<File>,
-    map: Weak<sys::Map>,
-    bytes: u64,
 }
 
 /// Identity of a file: device and inode.
@@ -131,7 +124,7 @@ pub struct File {
     /// Whether it lies in memory (tmpfs): there, reading a hole through a mapping would fill it.
     in_memory: bool,
     /// The mapped windows, few of them.
-    windows: RwLock<Vec<(u64, Arc<sys::Map>)>>,
+    windows: RwLock<Vec<maps::Window>>,
     unmappable: AtomicBool,
     /// Writes share it, fills of the kernel's page cache have it alone.
     turns: RwLock<()>,
@@ -140,6 +133,7 @@ pub struct File {
     locks: Mutex<locks::Locks>,
     dirty: AtomicBool,
     errors: Errors,
+    cover: Option<overlay::Cover>,
 }
 
 /// The last write error of a file, or of some: a counter of errors above, the errno below.
@@ -192,7 +186,34 @@ pub(crate) fn change<T>(shared: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 impl Store {
     /// A store within limits.
     pub fn new(limits: Limits) -> Arc<Store> {
-        Arc::new(Store { limits, ..Store::default() })
+        Arc::new(Store {
+            limits,
+            held: Mutex::new(maps::Held::new(&limits)),
+            files: Mutex::default(),
+            shelf: OnceLock::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Whether files are kept open by such a descriptor ([`Limits::files`]).
+    fn keeps(&self, descriptor: &OwnedFd) -> bool {
+        (descriptor.as_raw_fd() as u32) < self.limits.files
+    }
+
+    /// Whether folders are ([`Limits::folders`]).
+    pub fn keeps_folder(&self, descriptor: &OwnedFd) -> bool {
+        (descriptor.as_raw_fd() as u32) < self.limits.folders
+    }
+
+    /// From now on no file is written that is opened here: changes go to the shelf's overlays, and reads show these.
+    pub fn cover(&self, shelf: Arc<Shelf>) {
+        // Said once, before any file is opened.
+        let _ = self.shelf.set(shelf);
+    }
+
+    /// Where changes go, if the files themselves are not written.
+    pub fn shelf(&self) -> Option<&Arc<Shelf>> {
+        self.shelf.get()
     }
 
     /// Takes a file over that was opened for reading; one that is open already is shared.
@@ -200,6 +221,18 @@ impl Store {
     /// # Errors
     /// What `fstat(2)` answers; EINVAL if it is neither a regular file nor a block device.
     pub fn file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        self.take_over(readable, self.shelf.get())
+    }
+
+    /// The same of a file that is written itself in any case.
+    ///
+    /// # Errors
+    /// As [`Store::file`].
+    pub fn plain_file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        self.take_over(readable, None)
+    }
+
+    fn take_over(self: &Arc<Store>, readable: OwnedFd, shelf: Option<&Arc<Shelf>>) -> Result<Arc<File>> {
         let stat = rustix::fs::fstat(&readable)?;
         let id = FileId { device: stat.st_dev, inode: stat.st_ino };
         let known = |files: &HashMap<FileId, Weak<File>>| files.get(&id).and_then(Weak::upgrade);
@@ -229,6 +262,7 @@ impl Store {
             locks: Mutex::default(),
             dirty: AtomicBool::new(false),
             errors: Errors::default(),
+            cover: shelf.map(|shelf| overlay::Cover::new(shelf, id)),
         });
         let mut files = lock(&self.files);
         // Another thread may have been quicker.
@@ -240,33 +274,6 @@ impl Store {
         Ok(first.unwrap_or(file))
     }
 
-    /// Bytes of files that are mapped, and the number of mappings.
-    pub fn mapped(&self) -> (u64, usize) {
-        let held = lock(&self.held);
-        (held.bytes, held.windows.len())
-    }
-
-    /// Notes a new mapping, in place of an `old` one if there was one, and returns the oldest where there are
-    /// too many: they are to be let go.
-    fn admit(&self, window: Window, old: Option<&Arc<sys::Map>>) -> Vec<Window> {
-        let mut evicted = Vec::new();
-        let mut held = lock(&self.held);
-        if let Some(old) = old
-            && let Some(at) = held.windows.iter().position(|other| other.map.as_ptr() == Arc::as_ptr(old))
-            && let Some(old) = held.windows.remove(at)
-        {
-            held.bytes -= old.bytes;
-        }
-        held.bytes += window.bytes;
-        held.windows.push_back(window);
-        while held.windows.len() > self.limits.maps || held.bytes > self.limits.bytes && held.windows.len() > 1 {
-            let Some(oldest) = held.windows.pop_front() else { break };
-            held.bytes -= oldest.bytes;
-            evicted.push(oldest);
-        }
-        evicted
-    }
-
     /// Forgets a file that is gone, and its mappings.
     fn dismiss(&self, file: &File) {
         {
@@ -276,13 +283,7 @@ impl Store {
                 files.remove(&file.id);
             }
         }
-        let windows = share(&file.windows);
-        if windows.is_empty() {
-            return;
-        }
-        let mut held = lock(&self.held);
-        held.windows.retain(|window| std::ptr::from_ref(file) != window.file.as_ptr());
-        held.bytes = held.windows.iter().map(|window| window.bytes).sum();
+        self.forget_windows(file);
     }
 
     fn fault(&self) {
@@ -323,76 +324,57 @@ impl File {
     /// A descriptor open for writing, opened the first time that it is needed.
     ///
     /// # Errors
-    /// What `open(2)` answers: EACCES, EROFS, EPERM.
+    /// What `open(2)` answers: EACCES, EROFS, EPERM. EROFS for one that is covered.
     pub fn writable(&self) -> Result<BorrowedFd<'_>> {
+        if self.is_covered() {
+            return Err(Errno::ROFS);
+        }
         if self.writable.get().is_none() {
-            // The same inode, whatever its name is by now.
-            let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.readable));
-            let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-            let opened = retry_on_intr(|| rustix::fs::open(name.as_str(), flags, Mode::empty()))?;
-            let _ = rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::Random);
             // Another thread may have been quicker: then its descriptor serves, and this one goes.
-            let _ = self.writable.set(opened);
+            let _ = self.writable.set(self.open_writable()?);
         }
         self.writable.get().map(AsFd::as_fd).ok_or(Errno::BADF)
     }
 
-    /// The mapping of the window in which byte `offset` lies, and the byte of the file at which it starts.
-    fn map(self: &Arc<File>, offset: u64, end: u64, writable: bool) -> Result<(Arc<sys::Map>, u64)> {
-        let size = self.store.limits.window;
-        let number = offset / size;
-        let start = number * size;
-        let needed = (end.min(start + size) - start) as usize;
-        let usable = |map: &sys::Map| map.len() >= needed && (map.is_writable() || !writable);
-        {
-            let windows = share(&self.windows);
-            if let Some((_, map)) = windows.iter().find(|(n, map)| *n == number && usable(map)) {
-                return Ok((map.clone(), start));
-            }
-        }
-        let len = (self.len()?.max(end).min(start + size) - start) as usize;
-        let made = if writable {
-            sys::Map::new(self.writable()?, start, len, true)
-        } else {
-            // Writable where that is known to be wanted, so that a write need not map it anew; but a file may have lost
-            // the permission since it was opened (sealed, or made append-only).
-            let both = self.writable.get().and_then(|file| sys::Map::new(file, start, len, true).ok());
-            both.map_or_else(|| sys::Map::new(self.fd(), start, len, false), Ok)
-        };
-        let map = Arc::new(made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?);
-        self.store.counters.maps.fetch_add(1, Ordering::Relaxed);
-        let evicted = {
-            // Locked until the mapping is noted, or another thread that maps the same window would not find it there.
-            let mut windows = change(&self.windows);
-            let old = windows.iter().position(|(n, _)| *n == number).map(|at| windows.swap_remove(at).1);
-            windows.push((number, map.clone()));
-            let window = Window { file: Arc::downgrade(self), map: Arc::downgrade(&map), bytes: len as u64 };
-            self.store.admit(window, old.as_ref())
-        };
-        for window in evicted {
-            if let Some(file) = window.file.upgrade() {
-                let mut windows = change(&file.windows);
-                windows.retain(|(_, map)| Arc::as_ptr(map) != window.map.as_ptr());
-            }
-        }
-        Ok((map, start))
+    /// Whether it can be mapped, for reading or also for writing. What cannot is read and written with `pread(2)` and `pwrite(2)`.
+    ///
+    /// # Errors
+    /// What opening it for writing answers.
+    pub fn can_be_mapped(self: &Arc<File>, writable: bool) -> Result<bool> {
+        self.try_map(0, 1, writable).map(|found| found.is_some())
     }
 
-    /// As [`File::map`], or nothing where the file cannot be mapped.
-    fn try_map(self: &Arc<File>, offset: u64, end: u64, writable: bool) -> Result<Option<(Arc<sys::Map>, u64)>> {
-        if self.unmappable.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        match self.map(offset, end, writable) {
-            Ok(found) => Ok(Some(found)),
-            // For now there is no room for another mapping.
-            Err(Errno::NOMEM) => Ok(None),
-            Err(Errno::NODEV | Errno::OPNOTSUPP | Errno::INVAL | Errno::OVERFLOW) => {
-                self.unmappable.store(true, Ordering::Relaxed);
-                Ok(None)
+    fn open_writable(&self) -> Result<OwnedFd> {
+        // The same inode, whatever its name is by now.
+        let name = format!("/proc/self/fd/{}", self.readable.as_raw_fd());
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let opened = retry_on_intr(|| rustix::fs::open(name.as_str(), flags, Mode::empty()))?;
+        let _ = rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::Random);
+        Ok(opened)
+    }
+
+    /// Sees to it that the file may stay open, also for writing where that is asked for.
+    ///
+    /// # Errors
+    /// EMFILE where its descriptors are none of those that are kept ([`Limits::files`]); as [`File::writable`].
+    pub fn keep(&self, write: bool) -> Result<()> {
+        // One that is covered is only read, whatever becomes of it.
+        let write = write && !self.is_covered();
+        if write && self.writable.get().is_none() {
+            let opened = self.open_writable()?;
+            if self.store.keeps(&opened) {
+                let _ = self.writable.set(opened);
+            } else {
+                return Err(Errno::MFILE);
             }
-            Err(error) => Err(error),
         }
+        if self.is_passing() { Err(Errno::MFILE) } else { Ok(()) }
+    }
+
+    /// Whether one of its descriptors is for passing use: the file is to be let go soon.
+    pub fn is_passing(&self) -> bool {
+        let mut descriptors = [Some(&self.readable), self.writable.get()].into_iter().flatten();
+        !descriptors.all(|descriptor| self.store.keeps(descriptor))
     }
 
     /// Sets the modification time to now, as a write does; stores into a mapping do it only now and then.
@@ -402,6 +384,9 @@ impl File {
     pub fn touch(&self) -> Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        if self.is_covered() {
+            return self.set_overlay_times(&Timestamps { last_access: same, last_modification: now });
+        }
         let fd = self.writable()?;
         match rustix::fs::futimens(fd, &Timestamps { last_access: same, last_modification: now }) {
             // Only the owner may set one of the times; whoever may write may set both.

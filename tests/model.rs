@@ -398,6 +398,6 @@ fn random_operations_agree_with_the_model() {
 
 #[test]
 fn windows_that_meet_inside_the_arrays_change_nothing() {
-    let limits = Limits { maps: 3, bytes: 1 << 20, window: 4096, gap: 0 };
+    let limits = Limits { maps: 3, bytes: 1 << 20, window: 4096, ..Limits::default() };
     (100..102).for_each(|seed| run(seed, limits));
 }

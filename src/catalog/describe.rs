@@ -2,11 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
-use std::ffi::OsStr;
 use std::hash::Hasher;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -15,12 +13,14 @@ use rustix::io::Errno;
 use serde_json::{Map, Value};
 
 use super::contents::Members;
+use super::descriptors::is_short;
+use super::fingerprint::{Fingerprint, continues};
 use super::formats::format_of_content;
 use super::pieces::ArrayFiles;
-use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
-use super::stack::{self, Watched};
+use super::reader::{Recorder, SiblingRecorder};
+use super::stack;
 use super::{Catalog, Origin, Stamp, is_regular};
-use crate::format::{self, Array, Content, Member, Refusal, raw, zarr};
+use crate::format::{self, Array, Content, Member, Refusal, raw};
 use crate::name;
 use crate::store::{File, FileId, Files, Pieces, lock};
 
@@ -53,6 +53,14 @@ pub struct Description {
 }
 
 impl Description {
+    /// Makes what was written durable, where the array lies in files of its own.
+    ///
+    /// # Errors
+    /// What `fdatasync(2)` answers, of the first file that fails.
+    pub fn sync_pieces(&self) -> Result<(), Errno> {
+        self.pieces.as_ref().map_or(Ok(()), |pieces| pieces.sync())
+    }
+
     /// Where the array's bytes lie; `file` is the file that was described.
     pub fn files(&self, file: &Arc<File>) -> Files {
         match &self.pieces {
@@ -117,19 +125,6 @@ pub struct Described {
 #[derive(Debug, Default)]
 pub struct Validity(Mutex<Option<Stamps>>);
 
-/// What was read of a file and its siblings to describe it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Fingerprint {
-    /// Byte offset and length of each part that was read.
-    parts: Vec<(u64, usize)>,
-    /// Hash of their bytes.
-    hash: u64,
-    /// Names and hashes of the siblings that were asked for; of one that did not exist, nothing.
-    siblings: Vec<(PathBuf, Option<u64>)>,
-    /// What a stack is made of, as far as it was looked at.
-    watched: Option<Watched>,
-}
-
 /// What is read of an array file.
 struct Parsed {
     content: Content,
@@ -143,11 +138,11 @@ struct Parsed {
 #[derive(Debug)]
 pub(super) struct Slot {
     stamps: Stamps,
-    known: Known,
+    pub(super) known: Known,
 }
 
 /// What a file holds, and the file, or the reason why it cannot be served.
-type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
+pub(super) type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
 
 /// The file's stamp, its sidecar's, and those of what a stack is made of.
 type Stamps = (Stamp, Option<Stamp>, Vec<Option<Stamp>>);
@@ -204,16 +199,22 @@ impl Catalog {
             let known = lock(&self.cache).get(origin).and_then(|slot| slot.known.clone().ok());
             let watched = |contents: &Contents| self.watched_stamps(&contents.fingerprint);
             let before = known.as_ref().map(|(contents, _)| watched(contents)).unwrap_or_default();
-            let stamps = (stamp, self.sidecar_stamp(origin), before);
+            let mut stamps = (stamp, self.sidecar_stamp(origin), before);
             let found = |(contents, file)| Found { contents, file, stat };
             if let Some(slot) = lock(&self.cache).get(origin)
                 && slot.stamps == stamps
             {
                 return slot.known.clone().map(found).map_err(Problem::Refused);
             }
-            let mut stamps = stamps;
-            let known = match self.read_contents(origin, stamp) {
+            let mut read = self.read_contents(origin, stamp);
+            if is_short(&read) {
+                drop(read);
+                self.let_go();
+                read = self.read_contents(origin, stamp);
+            }
+            let known = match read {
                 Ok((_, file)) if file.id() != stamp.id => continue,
+                Ok((contents, file)) if file.is_passing() => return Ok(found((contents, file))),
                 Ok(known) => {
                     stamps.2 = watched(&known.0);
                     Ok(known)
@@ -338,7 +339,7 @@ impl Catalog {
                 };
                 let format = format.unwrap_or(&raw::Raw);
                 let parsed = match format.plan(&reader) {
-                    Ok(Some(plan)) => stack::join(&self.root, &self.store, path, plan)
+                    Ok(Some(plan)) => stack::join(&self.root, &self.store, &self.opened, path, plan)
                         .map(|(array, members, watched)| (Content::One(array), Some(members), Some(watched))),
                     Ok(None) => {
                         format.parse(&shown, &reader, &siblings).map_err(refused).map(|content| (content, None, None))
@@ -358,35 +359,6 @@ impl Catalog {
                 Ok(Parsed { content, locked: format.is_locked(), members, fingerprint })
             }
         }
-    }
-
-    /// Whether what the description was made from is still there, byte for byte.
-    fn matches(&self, fingerprint: &Fingerprint, file: &File) -> bool {
-        let Fingerprint { parts, hash, siblings, watched } = fingerprint;
-        let mut hasher = DefaultHasher::new();
-        // Most headers are short, and are compared without allocating.
-        let (mut short, mut long) = ([0; 1024], Vec::new());
-        let buffer = if parts.iter().all(|&(_, len)| len <= short.len()) {
-            &mut short[..]
-        } else {
-            long.resize(64 << 10, 0);
-            &mut long[..]
-        };
-        for &(start, len) in parts {
-            for at in (0..len).step_by(buffer.len()) {
-                let piece = (len - at).min(buffer.len());
-                let piece = &mut buffer[..piece];
-                if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
-                    return false;
-                }
-                hasher.write(piece);
-            }
-        }
-        hasher.finish() == *hash
-            && siblings.iter().all(|(path, hash)| {
-                matches!(self.read_small(path, raw::MAX_SIDECAR), Ok(content) if content.as_deref().map(hash_of) == *hash)
-            })
-            && watched.as_ref().is_none_or(|watched| watched.holds(&self.root, &self.store))
     }
 
     /// Checks before a write that the open file is still laid out as it was described: the same, or grown at its end.
@@ -427,6 +399,17 @@ impl Catalog {
         cache.iter().filter_map(|(_, slot)| slot.known.as_ref().ok()).map(|(_, file)| file.clone()).collect()
     }
 
+    /// The remembered arrays that lie in files of their own, not in the one that describes them.
+    pub fn remembered_in_pieces(&self) -> Vec<Arc<Description>> {
+        let cache = lock(&self.cache);
+        let known = cache.iter().filter_map(|(_, slot)| slot.known.as_ref().ok());
+        let arrays = known.filter_map(|(contents, _)| match &contents.held {
+            Held::One(description) => Some(description.clone()),
+            Held::Many(_) => None,
+        });
+        arrays.filter(|description| description.pieces.is_some()).collect()
+    }
+
     /// Lets go of files that have been removed, so that their space is freed.
     pub fn forget_removed(&self) {
         // Asked, closed, and perhaps synced, without the lock: a disk may take its time.
@@ -444,34 +427,12 @@ impl Catalog {
     }
 
     fn may_write(&self, origin: &Origin) -> bool {
+        if self.options.covered {
+            return true;
+        }
         let Ok(place) = self.locate(origin) else { return false };
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&place));
         rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
-    }
-
-    fn sidecar_stamp(&self, origin: &Origin) -> Option<Stamp> {
-        let Origin::File(path) = origin else { return None };
-        // Files that describe themselves have none.
-        if path.extension() == Some(OsStr::new("npy")) {
-            return None;
-        }
-        // An array that is a folder has its attributes beside its description.
-        if path.file_name() == Some(OsStr::new(zarr::METADATA[0])) {
-            return self.stamp_below(&path.with_file_name(zarr::ATTRIBUTES));
-        }
-        let mut sidecar = path.clone().into_os_string();
-        sidecar.push(raw::SIDECAR);
-        self.stamp_below(Path::new(&sidecar))
-    }
-
-    fn watched_stamps(&self, fingerprint: &Fingerprint) -> Vec<Option<Stamp>> {
-        let places = fingerprint.watched.iter().flat_map(|watched| &watched.places);
-        places.map(|place| self.stamp_below(place)).collect()
-    }
-
-    fn stamp_below(&self, path: &Path) -> Option<Stamp> {
-        let place = self.open_below(path, OFlags::PATH).ok()?;
-        Some(Stamp::from(&rustix::fs::fstat(place).ok()?))
     }
 }
 
@@ -481,20 +442,4 @@ fn refused(refusal: Refusal) -> Problem {
 
 fn shown_file_name(path: &Path) -> String {
     name::escape(path.file_name().unwrap_or_default().as_bytes()).into_owned()
-}
-
-/// Whether an array is another one that has grown: the same elements at the same places, and more behind.
-fn continues(old: &Array, new: &Array) -> bool {
-    let (a, b) = (&old.grid, &new.grid);
-    let same_places = match (a.single(), b.single()) {
-        (Some(a), Some(b)) => (a.offset, &a.strides) == (b.offset, &b.strides),
-        _ => a.places_like(b),
-    };
-    old.dtype == new.dtype
-        && old.files == new.files
-        && (new.read_only.is_none() || new.checksum.is_some())
-        && old.checksum == new.checksum
-        && same_places
-        && a.shape().len() == b.shape().len()
-        && a.shape().iter().zip(b.shape()).all(|(old, new)| old <= new)
 }

@@ -19,7 +19,7 @@ const CHUNK: usize = 16 * 1024;
 /// An open listing of a folder.
 #[derive(Debug)]
 pub struct Listing {
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
     folder: PathBuf,
 }
 

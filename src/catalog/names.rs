@@ -126,6 +126,19 @@ impl Catalog {
 
     /// Path below the mount under which an array is listed.
     pub fn shown_path(&self, origin: &Origin) -> String {
+        self.path_with(origin, |folder, file| match self.claim(folder, file) {
+            Ok(Some(claim)) => self.listed_name(folder, file, claim),
+            Ok(None) | Err(_) => shown_name(file),
+        })
+    }
+
+    /// Path below the mount by which an array can always be reached: with the full name of its file, so that no folder need
+    /// be looked at to tell it.
+    pub fn full_path(&self, origin: &Origin) -> String {
+        self.path_with(origin, |_, file| shown_name(file))
+    }
+
+    fn path_with(&self, origin: &Origin, name_of: impl FnOnce(&Path, &OsStr) -> String) -> String {
         let path = match origin {
             Origin::Named(number) => {
                 let spec = self.options.arrays.get(*number);
@@ -140,10 +153,7 @@ impl Catalog {
         }
         let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
         let mut shown: Vec<String> = folder.iter().map(shown_name).collect();
-        shown.push(match self.claim(folder, file) {
-            Ok(Some(claim)) => self.listed_name(folder, file, claim),
-            Ok(None) | Err(_) => shown_name(file),
-        });
+        shown.push(name_of(folder, file));
         if let Origin::Member(_, member) = origin {
             shown.extend(member.iter().map(|name| super::contents::shown(name)));
         }

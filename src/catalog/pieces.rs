@@ -2,7 +2,7 @@
 //! one that is missing.
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,11 +30,35 @@ const TRIES: usize = 100;
 
 /// Open files, by array and piece.
 #[derive(Debug)]
-pub(super) struct Opened(Mutex<Recent<(u64, u64), Held>>);
+pub(super) struct Opened {
+    pieces: Mutex<Recent<(u64, u64), Held>>,
+    /// The members of stacks.
+    pub(super) members: super::stack::Opened,
+}
 
 impl Default for Opened {
     fn default() -> Opened {
-        Opened(Mutex::new(Recent::new(HELD)))
+        Opened { pieces: Mutex::new(Recent::new(HELD)), members: super::stack::Opened::default() }
+    }
+}
+
+impl Opened {
+    /// Closes them all.
+    pub(super) fn let_go(&self) {
+        let all = lock(&self.pieces).take(|_, _, _| true);
+        close(all);
+        self.members.let_go();
+    }
+}
+
+/// Lets files go. They are written back here, where an error is still noted with the array, and without the lock.
+fn close(files: impl IntoIterator<Item = Held>) {
+    for Held { file, errors, .. } in files {
+        if file.is_dirty()
+            && let Err(error) = file.sync_all()
+        {
+            errors.record(error);
+        }
     }
 }
 
@@ -93,6 +117,12 @@ impl ArrayFiles {
     }
 
     fn open_path(&self, path: &Path) -> Result<Option<Arc<File>>> {
+        // Where the source is not written, pieces are made elsewhere.
+        if let Some(shelf) = self.store.shelf()
+            && let Some(made) = shelf.open_made(&self.root.path.join(path))?
+        {
+            return self.store.plain_file(made).map(Some);
+        }
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
         let (opened, stat) = match self.root.open_with_stat(path, flags) {
             Ok(opened) => opened,
@@ -108,22 +138,41 @@ impl ArrayFiles {
         self.store.file(opened).map(Some)
     }
 
+    /// As [`ArrayFiles::open_path`]; where there are too few descriptors, other pieces are closed for it.
+    fn open_and_hold(&self, piece: u64) -> Result<Option<Arc<File>>> {
+        let path = self.path(piece);
+        let mut opened = self.open_path(&path);
+        let is_short = match &opened {
+            Ok(file) => file.as_ref().is_some_and(|file| file.is_passing()),
+            Err(error) => matches!(*error, Errno::MFILE | Errno::NFILE),
+        };
+        if is_short {
+            drop(opened);
+            self.opened.let_go();
+            opened = self.open_path(&path);
+        }
+        if let Ok(Some(file)) = &opened
+            && !file.is_passing()
+        {
+            self.hold(piece, file);
+        }
+        opened
+    }
+
     fn hold(&self, piece: u64, file: &Arc<File>) {
         let held = Held { since: Instant::now(), file: file.clone(), errors: self.errors.clone() };
-        let let_go = lock(&self.opened.0).put((self.number, piece), held);
-        // Written back here, where an error is still noted with the array, and without the lock. The file itself is among
-        // them where it was looked up again.
-        for Held { file: other, errors, .. } in let_go.into_iter().filter(|held| !Arc::ptr_eq(&held.file, file)) {
-            if other.is_dirty()
-                && let Err(error) = other.sync_all()
-            {
-                errors.record(error);
-            }
-        }
+        let others = lock(&self.opened.pieces).put((self.number, piece), held);
+        // The file itself is among them where it was looked up again.
+        close(others.into_iter().filter(|held| !Arc::ptr_eq(&held.file, file)));
     }
 
     /// Makes the file of a piece, filled, under a name of its own, and then gives it its name, unless another one was quicker.
     fn make(&self, path: &Path, len: u64) -> Result<()> {
+        if let Some(shelf) = self.store.shelf() {
+            let described = rustix::fs::fstat(self.root.open_below(&self.described, OFlags::PATH)?)?;
+            let rights = (described.st_mode & 0o666, described.st_uid, described.st_gid);
+            return shelf.make_file(&self.root.path.join(path), rights, |made| self.fill(made, len));
+        }
         let parent = path.parent().unwrap_or(Path::new(""));
         let folder = self.make_folder(parent)?;
         let name = path.file_name().ok_or(Errno::INVAL)?;
@@ -142,7 +191,7 @@ impl ArrayFiles {
         let mut names = (0..TRIES).map(|_| temporary()).map(|name| open(&name).map(|made| (made, name)));
         let taken = |opened: &Result<_>| matches!(opened, Err(Errno::EXIST));
         let (made, temporary) = names.find(|opened| !taken(opened)).unwrap_or(Err(Errno::IO))?;
-        let outcome = self.fill(&made, len).and_then(|()| {
+        let outcome = self.fill(made.as_fd(), len).and_then(|()| {
             // Where that is not allowed it belongs to whoever made it.
             let owner = (rustix::fs::Uid::from_raw(described.st_uid), rustix::fs::Gid::from_raw(described.st_gid));
             let _ = rustix::fs::fchown(&made, Some(owner.0), Some(owner.1));
@@ -170,7 +219,7 @@ impl ArrayFiles {
         }
     }
 
-    fn fill(&self, made: &OwnedFd, len: u64) -> Result<()> {
+    fn fill(&self, made: BorrowedFd<'_>, len: u64) -> Result<()> {
         if self.fill.iter().all(|&byte| byte == 0) {
             return rustix::fs::ftruncate(made, len);
         }
@@ -204,12 +253,15 @@ impl ArrayFiles {
 
     fn sync_all(&self) -> Result<()> {
         let mine: Vec<Arc<File>> = {
-            let opened = lock(&self.opened.0);
+            let opened = lock(&self.opened.pieces);
             let mine = opened.iter().filter(|((number, _), _)| *number == self.number);
             mine.map(|(_, held)| held.file.clone()).collect()
         };
         for file in mine.iter().filter(|file| file.is_dirty()) {
             file.sync_all()?;
+        }
+        if let Some(shelf) = self.store.shelf() {
+            shelf.sync_made()?;
         }
         let mut folders = std::mem::take(&mut *lock(&self.unsynced)).into_iter();
         let open = |folder: &Path| self.root.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY);
@@ -222,25 +274,23 @@ impl ArrayFiles {
 
 impl Pieces for ArrayFiles {
     fn open(&self, piece: u64) -> Result<Option<Arc<File>>> {
-        if let Some(held) = lock(&self.opened.0).get(&(self.number, piece))
+        if let Some(held) = lock(&self.opened.pieces).get(&(self.number, piece))
             && held.since.elapsed() < TRUSTED
         {
             return Ok(Some(held.file.clone()));
         }
-        let opened = self.open_path(&self.path(piece))?;
-        if let Some(file) = &opened {
-            self.hold(piece, file);
-        }
-        Ok(opened)
+        self.open_and_hold(piece)
     }
 
     fn create(&self, piece: u64) -> Result<Arc<File>> {
         let len = self.names.created_len().ok_or(Errno::ROFS)?;
         let path = self.path(piece);
         self.make(&path, len)?;
-        let file = self.open_path(&path)?.ok_or(Errno::IO)?;
-        self.hold(piece, &file);
-        Ok(file)
+        self.open_and_hold(piece)?.ok_or(Errno::IO)
+    }
+
+    fn let_go(&self) {
+        self.opened.let_go();
     }
 
     fn sync(&self) -> Result<()> {
@@ -257,7 +307,7 @@ impl Drop for ArrayFiles {
         if let Err(error) = self.sync_all() {
             log::error!("{}: writing back failed: {error}", self.folder.display());
         }
-        let mine = lock(&self.opened.0).take(|(number, _), _, _| *number == self.number);
+        let mine = lock(&self.opened.pieces).take(|(number, _), _, _| *number == self.number);
         drop(mine);
     }
 }

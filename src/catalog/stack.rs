@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 use super::cache::Recent;
 use super::describe::Problem;
 use super::resolve::Root;
-use super::{Catalog, Origin, Stamp};
+use super::{Catalog, Origin, Stamp, pieces};
 use crate::format::stack::{INDEX_BITS, Member, Members, Named, Plan, SIDECAR, Whole};
 use crate::format::{Array, Refusal};
 use crate::grid::{Grid, Part, Parts};
@@ -27,7 +28,7 @@ mod member;
 
 use member::{Found, Site};
 
-/// So many members of a stack are held open. Requests hold those that they use beyond that.
+/// So many members are held open, of all stacks together. Requests hold those that they use beyond that.
 const HELD: usize = 128;
 
 /// For so long a name is taken to lead to the file that it led to.
@@ -81,6 +82,7 @@ impl Watched {
 pub(super) fn join(
     root: &Arc<Root>,
     store: &Arc<Store>,
+    opened: &Arc<pieces::Opened>,
     sidecar: &Path,
     plan: Plan,
 ) -> Result<(Array, Arc<dyn Pieces>, Watched), Problem> {
@@ -89,7 +91,7 @@ pub(super) fn join(
     let (shape, itemsize) = (whole.shape().to_vec(), whole.itemsize());
     let (axis, seams) = whole.seams();
     let (seams, digest) = (seams.clone(), whole.digest());
-    let files = Arc::new(MemberFiles::new(site, whole, plan.may_lack()));
+    let files = Arc::new(MemberFiles::new(site, whole, plan.may_lack(), opened));
     let grid = Grid::joined(&shape, itemsize, axis, seams, files.clone());
     let grid = grid.map_err(|error| Refusal(format!("it describes an array that cannot be: {error}")))?;
     let array = plan.array(&files.whole, grid)?;
@@ -191,6 +193,33 @@ impl State {
             State::Failed(_) => FAILED,
         }
     }
+
+    /// Whether there are too few descriptors for it to be held.
+    fn is_short(&self) -> bool {
+        match self {
+            State::There { file, .. } => file.is_passing(),
+            State::Missing => false,
+            State::Failed(error) => matches!(*error, Errno::MFILE | Errno::NFILE),
+        }
+    }
+}
+
+/// The members that are held, by stack and member.
+#[derive(Debug)]
+pub(super) struct Opened(Mutex<Recent<(u64, u64), Held>>);
+
+impl Default for Opened {
+    fn default() -> Opened {
+        Opened(Mutex::new(Recent::new(HELD)))
+    }
+}
+
+impl Opened {
+    /// Closes them all.
+    pub(super) fn let_go(&self) {
+        let all = lock(&self.0).take(|_, _, _| true);
+        write_back(all, &State::Missing);
+    }
 }
 
 /// The members of a stack.
@@ -199,19 +228,23 @@ struct MemberFiles {
     site: Site,
     whole: Whole,
     may_lack: bool,
-    held: Mutex<Recent<u64, Held>>,
+    opened: Arc<pieces::Opened>,
+    /// Tells the members of this stack from those of others.
+    own: u64,
     errors: Arc<Errors>,
     /// What the log says of odd members, so that it says it once.
     told: Mutex<HashMap<u64, String>>,
 }
 
 impl MemberFiles {
-    fn new(site: Site, whole: Whole, may_lack: bool) -> MemberFiles {
+    fn new(site: Site, whole: Whole, may_lack: bool, opened: &Arc<pieces::Opened>) -> MemberFiles {
+        static STACKS: AtomicU64 = AtomicU64::new(0);
         MemberFiles {
             site,
             whole,
             may_lack,
-            held: Mutex::new(Recent::new(HELD)),
+            opened: opened.clone(),
+            own: STACKS.fetch_add(1, Ordering::Relaxed),
             errors: Arc::default(),
             told: Mutex::default(),
         }
@@ -219,7 +252,7 @@ impl MemberFiles {
 
     /// A member as it is now, or as it was within this time.
     fn state(&self, number: u64, within: Duration) -> Arc<State> {
-        let known = lock(&self.held).get(&number).cloned();
+        let known = lock(&self.opened.members.0).get(&(self.own, number)).cloned();
         if let Some(held) = known
             && held.since.elapsed() < TRUSTED
         {
@@ -234,15 +267,25 @@ impl MemberFiles {
                 State::Missing | State::Failed(_) => false,
             };
             if is_same {
-                let let_go = lock(&self.held).put(number, Held { checked: Instant::now(), ..held.clone() });
+                let let_go = lock(&self.opened.members.0)
+                    .put((self.own, number), Held { checked: Instant::now(), ..held.clone() });
                 write_back(let_go, &held.state);
                 return held.state;
             }
         }
         let now = Instant::now();
-        let state = Arc::new(self.describe(number));
+        let mut state = self.describe(number);
+        if state.is_short() {
+            drop(state);
+            self.opened.let_go();
+            state = self.describe(number);
+        }
+        let state = Arc::new(state);
+        if state.is_short() {
+            return state;
+        }
         let held = Held { since: now, checked: now, state: state.clone(), errors: self.errors.clone() };
-        let let_go = lock(&self.held).put(number, held);
+        let let_go = lock(&self.opened.members.0).put((self.own, number), held);
         write_back(let_go, &state);
         state
     }
@@ -262,6 +305,7 @@ impl MemberFiles {
             Ok(Found::Missing) if self.may_lack => State::Missing,
             Ok(Found::Missing) => self.fail(number, "is missing", Errno::IO),
             Ok(Found::Odd(why)) => self.fail(number, &why, Errno::IO),
+            Err(error @ (Errno::MFILE | Errno::NFILE)) => State::Failed(error),
             Err(error) => self.fail(number, &format!("cannot be opened: {error}"), error),
         }
     }
@@ -286,7 +330,10 @@ impl MemberFiles {
     }
 
     fn sync_all(&self) -> Result<(), Errno> {
-        let states: Vec<Arc<State>> = lock(&self.held).iter().map(|(_, held)| held.state.clone()).collect();
+        let states: Vec<Arc<State>> = {
+            let held = lock(&self.opened.members.0);
+            held.iter().filter(|((own, _), _)| *own == self.own).map(|(_, held)| held.state.clone()).collect()
+        };
         for state in states {
             if let State::There { file, .. } = &*state
                 && file.is_dirty()
@@ -362,6 +409,10 @@ impl Pieces for MemberFiles {
         }
     }
 
+    fn let_go(&self) {
+        self.opened.let_go();
+    }
+
     fn sync(&self) -> Result<(), Errno> {
         self.sync_all().inspect_err(|&error| self.errors.record(error))
     }
@@ -376,6 +427,8 @@ impl Drop for MemberFiles {
         if let Err(error) = self.sync_all() {
             log::error!("{}: writing back failed: {error}", self.site.sidecar.display());
         }
+        let mine = lock(&self.opened.members.0).take(|(own, _), _, _| *own == self.own);
+        drop(mine);
     }
 }
 

@@ -1,17 +1,15 @@
-//! `afbfs umount`: unmounts, and returns once the process behind the mount has written everything back.
+//! `afbfs umount`: unmounts, and returns once the process behind the mount has written everything back. While that takes long,
+//! it says how much is left.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::Failure;
-use crate::mount::{self, TYPE};
-
-/// For how long a mount may take to tell its process; one that hangs is unmounted all the same.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::unwritten::Progress;
+use super::{Failure, mounted};
+use crate::mount;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -24,41 +22,35 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.mountpoint.display();
-    let mut point = mount::absolute(&args.mountpoint).map_err(|error| Failure(format!("{shown}: {error}")))?;
-    if mount::find(&point).is_none()
-        && let Ok(real) = args.mountpoint.canonicalize()
-    {
-        // A link to it will do as well.
-        point = real;
-    }
-    match mount::find(&point) {
-        None => return Err(Failure(format!("{shown}: nothing is mounted there"))),
-        Some(entry) if entry.kind != TYPE => {
-            let kind = entry.kind;
-            return Err(Failure(format!("{shown}: is a mount of type {kind}, not of afbfs; use umount {shown}")));
-        }
-        Some(_) => {}
-    }
+    let point = mounted::find(&args.mountpoint)?;
     // Taken before: after unmounting there is nobody to ask.
-    let process = process_behind(&point).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let pid = process_behind(&point);
+    let process = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     // Whatever has a file open in a dead mount can do nothing with it.
-    let dead = point.metadata().is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
-    mount::unmount_path(&point, args.lazy || dead)?;
-    if let Some(process) = process.filter(|_| !args.lazy) {
-        let ended = |timeout| rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout));
-        if ended(Some(&Timespec { tv_sec: 2, tv_nsec: 0 }))? == 0 {
-            eprintln!("afbfs: {shown}: unmounted; waiting until everything is written back");
-            ended(None)?;
-        }
+    let dead = mounted::is_dead(&point);
+    let progress = pid.map(|pid| Progress::start(shown.to_string(), pid.as_raw_pid()));
+    let outcome = mount::unmount_path(&point, args.lazy || dead).map_err(Failure::from);
+    let outcome = outcome.and_then(|()| match process.filter(|_| !args.lazy) {
+        Some(process) => wait(&process),
+        None => Ok(()),
+    });
+    if let Some(progress) = progress {
+        progress.stop();
     }
+    if dead && outcome.is_ok() {
+        eprintln!("afbfs: {shown}: cleared a mount whose process had died");
+    }
+    outcome
+}
+
+/// Waits until a process has ended.
+fn wait(process: &OwnedFd) -> Result<(), Failure> {
+    rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], None))?;
     Ok(())
 }
 
 /// The process that serves a mount, as it says itself; none if it is dead or hangs.
 fn process_behind(point: &Path) -> Option<Pid> {
-    let (sender, answer) = channel();
-    let path = point.join(".afbfs/stats.json");
-    std::thread::spawn(move || sender.send(std::fs::read(path)));
-    let stats: serde_json::Value = serde_json::from_slice(&answer.recv_timeout(PATIENCE).ok()?.ok()?).ok()?;
+    let stats: serde_json::Value = serde_json::from_slice(&mounted::read(point, "stats.json").ok()?).ok()?;
     Pid::from_raw(i32::try_from(stats.get("pid")?.as_i64()?).ok()?)
 }

@@ -24,7 +24,7 @@ impl Unmounter {
     pub(super) fn start(mounted: Mount, kept: Option<CapabilitySet>) -> Result<Unmounter, Failure> {
         let (orders, ordered) = channel();
         let (started, outcome) = channel();
-        std::thread::Builder::new().name("unmounter".into()).spawn(move || {
+        let started = std::thread::Builder::new().name("unmounter".into()).spawn(move || {
             let kept = kept.map_or(Ok(()), privileges::keep);
             let stays = kept.is_ok();
             // Whoever asked waits for it.
@@ -32,7 +32,8 @@ impl Unmounter {
             if stays {
                 work(&mounted, &ordered);
             }
-        })?;
+        });
+        started.map_err(|error| super::mount::too_few("the thread of unmounter", &error))?;
         outcome.recv().map_err(Failure::new)?.map_err(Failure::new)?;
         Ok(Unmounter { orders })
     }

@@ -15,6 +15,8 @@ pub(super) enum Handle {
     File(Box<OpenFile>),
     /// A text made when it was opened.
     Text(Box<[u8]>),
+    /// A text that orders are written to: see `orders`.
+    Orders(Box<[u8]>),
     /// A folder that is being listed.
     Folder(OpenFolder),
 }
@@ -59,10 +61,12 @@ impl Handles {
         Some(handle)
     }
 
-    /// Number of open handles.
-    pub(super) fn len(&self) -> usize {
+    /// How many handles are open, and how many of them stand for files.
+    pub(super) fn count(&self) -> (usize, usize) {
         let slots = share(&self.slots);
-        slots.handles.len() - slots.free.len()
+        let folders = slots.handles.iter().flatten().filter(|handle| matches!(***handle, Handle::Folder(_))).count();
+        let open = slots.handles.len() - slots.free.len();
+        (open, open - folders)
     }
 
     /// All that are open.

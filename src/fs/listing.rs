@@ -61,7 +61,7 @@ impl Fs {
     pub fn opendir(&self, inode: u64) -> Result<u64, Errno> {
         let Node::Folder(folder) = self.node(inode)? else { return Err(Errno::NOTDIR) };
         let names = match &folder {
-            Folder::Source(path) => Names::Source(self.catalog.list(path)?),
+            Folder::Source(path) => Names::Source(self.catalog.list_and_keep(path)?),
             Folder::Group(group) => match self.catalog.group_items(group) {
                 Ok(items) => {
                     let names = items.into_iter().map(|(name, item)| {
@@ -73,9 +73,10 @@ impl Fs {
                 Err(Problem::Refused(_)) => return Err(Errno::STALE),
                 Err(Problem::Errno(error)) => return Err(error),
             },
-            Folder::Special => Names::Fixed(
-                Special::ALL.iter().map(|special| (special.name().to_owned(), Kind::File, special.number())).collect(),
-            ),
+            Folder::Special => {
+                let there = Special::ALL.iter().filter(|&&special| self.has_special(special));
+                Names::Fixed(there.map(|special| (special.name().to_owned(), Kind::File, special.number())).collect())
+            }
             Folder::Views(views, place) => match self.tree(&views.origin, &views.steps) {
                 Ok((tree, _)) => self.names_of(inode, tree, views, *place),
                 Err(Problem::Refused(_)) if *place == Place::Top => {

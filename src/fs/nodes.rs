@@ -146,11 +146,18 @@ pub(super) enum Special {
     Stats,
     /// `version`
     Version,
+    /// `metrics`
+    Metrics,
+    /// `usage.json`
+    Usage,
+    /// `overlay.json`, where changes go to overlays.
+    Overlay,
 }
 
 impl Special {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Special; 3] = [Special::Arrays, Special::Stats, Special::Version];
+    pub(super) const ALL: [Special; 6] =
+        [Special::Arrays, Special::Stats, Special::Version, Special::Metrics, Special::Usage, Special::Overlay];
 
     /// Its name.
     pub(super) fn name(self) -> &'static str {
@@ -158,6 +165,9 @@ impl Special {
             Special::Arrays => "arrays.json",
             Special::Stats => "stats.json",
             Special::Version => "version",
+            Special::Metrics => "metrics",
+            Special::Usage => "usage.json",
+            Special::Overlay => "overlay.json",
         }
     }
 

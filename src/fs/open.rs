@@ -13,7 +13,8 @@ use super::facts;
 use super::handles::Handle;
 use super::picture::Reading;
 use super::preview::{self, Content};
-use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
+use super::stats::usage::Usage;
+use super::{Cache, Fs, Leaf, Node, Special, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
 use crate::store::{File, Files, lock};
 
@@ -69,6 +70,8 @@ pub(super) struct OpenFile {
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
     pub(super) reading: Reading,
+    /// What is counted of the array.
+    pub(super) usage: Arc<Usage>,
     /// The last write error of the file that this handle has reported.
     pub(super) error_seen: AtomicU64,
 }
@@ -184,6 +187,7 @@ impl Fs {
             Node::Leaf(tree, leaf, described) if !matches!(leaf, Leaf::Fact(_)) => {
                 return self.open_view(inode, tree, &leaf, described.ok_or(Errno::STALE)?, access);
             }
+            Node::Special(Special::Overlay) if access.write => self.open_orders()?,
             _ if access.write => return Err(if self.settings.read_only { Errno::ROFS } else { Errno::ACCESS }),
             Node::Leaf(tree, leaf, _) => {
                 let Leaf::Fact(fact) = leaf else { return Err(Errno::INVAL) };
@@ -218,8 +222,8 @@ impl Fs {
             if tree.description.array.read_only.is_some() {
                 return Err(Errno::ROFS);
             }
-            described.file.writable()?;
         }
+        let described = self.catalog.keep(described, access.write)?;
         let locked = tree.description.locked && self.settings.lock;
         if locked {
             described.file.take_lock(access.write)?;
@@ -248,6 +252,7 @@ impl Fs {
             let alone = matches!(tree.description.array.files, crate::format::Files::Itself);
             body.is_plain()
                 && regular
+                && !described.file.is_covered()
                 && alone
                 && described.stat.st_size as u64 == len
                 && view.contiguous(0..len) == Some((0, 0..len))
@@ -264,6 +269,7 @@ impl Fs {
         };
         let files = shared.files.clone();
         let error_seen = AtomicU64::new(files.error_mark());
+        let usage = self.arrays.opened(&tree.description.origin);
         let file = OpenFile {
             inode,
             tree,
@@ -277,6 +283,7 @@ impl Fs {
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
             reading: Reading::default(),
+            usage,
             error_seen,
         };
         Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })
@@ -286,14 +293,14 @@ impl Fs {
     pub fn array_file(&self, handle: u64) -> Option<Arc<File>> {
         match &*self.handles.get(handle).ok()? {
             Handle::File(file) => Some(file.shared.file.clone()),
-            Handle::Text(_) | Handle::Folder(_) => None,
+            Handle::Text(_) | Handle::Orders(_) | Handle::Folder(_) => None,
         }
     }
 
     /// Bytes of memory that a handle keeps for itself: a text that was made when it was opened.
     pub fn kept_bytes(&self, handle: u64) -> u64 {
         match self.handles.get(handle).as_deref() {
-            Ok(Handle::Text(text)) => text.len() as u64,
+            Ok(Handle::Text(text) | Handle::Orders(text)) => text.len() as u64,
             _ => 0,
         }
     }
@@ -301,6 +308,9 @@ impl Fs {
     /// Closes a handle. Gives the inodes whose cached pages are to be dropped.
     pub fn release(&self, handle: u64) -> Vec<Cached> {
         let Some(handle) = self.handles.remove(handle) else { return Vec::new() };
+        if let Handle::Orders(_) = &*handle {
+            self.close_orders();
+        }
         let Handle::File(file) = &*handle else { return Vec::new() };
         let cached = self.give_up_pending(file);
         if file.unflushed.load(Ordering::Acquire)

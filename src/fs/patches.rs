@@ -30,7 +30,7 @@ impl Patches {
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(tempfile::tempfile().map_err(|error| errno_of(&error))?),
+            none => none.insert(unnamed()?),
         };
         file.write_all_at(data, offset).map_err(|error| errno_of(&error))?;
         self.note(offset..offset + data.len() as u64);
@@ -96,6 +96,24 @@ impl Patches {
         }
         Ok(())
     }
+}
+
+/// A file without a name, in which bytes wait to be stored.
+///
+/// # Errors
+/// ENOSPC where the folder for temporary files is none, or none that takes files; the log names it.
+pub(super) fn unnamed() -> Result<File> {
+    tempfile::tempfile().map_err(|error| {
+        let folder = std::env::temp_dir();
+        log::error!(
+            "{}: {error}: what is written as a whole waits there; set TMPDIR to another folder",
+            folder.display()
+        );
+        match errno_of(&error) {
+            Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::PERM | Errno::ROFS => Errno::NOSPC,
+            error => error,
+        }
+    })
 }
 
 /// The error of a file of ours.

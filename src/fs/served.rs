@@ -63,11 +63,12 @@ impl Served {
         }
     }
 
-    /// Forgets pages that were filled with these bytes.
-    pub(super) fn forget_pages(&self, inode: u64, offset: u64, bytes: &[u8]) {
+    /// Forgets the pages in which a window of an inode lies.
+    pub(super) fn forget_pages(&self, inode: u64, window: Range<u64>) {
         let mut held = lock(&self.0);
-        if !held.pages.is_empty() {
-            pages(offset, bytes).for_each(|(number, _)| held.remove(inode, number));
+        if held.pages.contains_key(&inode) {
+            let numbers = window.start / PAGE as u64..window.end.div_ceil(PAGE as u64);
+            numbers.for_each(|number| held.remove(inode, number));
         }
     }
 
@@ -106,13 +107,9 @@ impl Served {
 }
 
 impl Fs {
-    /// Notes what the kernel fills pages of a file with.
-    pub(super) fn note_filled(&self, file: &OpenFile, offset: u64, bytes: &[u8]) {
-        if file.body.is_plain() && self.inodes.written(file.inode).is_some() {
-            self.served.remember(file.inode, offset, bytes);
-        } else {
-            self.served.forget_pages(file.inode, offset, bytes);
-        }
+    /// Whether it is worth remembering what the kernel fills pages of a file with.
+    pub(super) fn remembers(&self, file: &OpenFile) -> bool {
+        file.body.is_plain() && self.inodes.written(file.inode).is_some()
     }
 
     /// Writes to a view. After a truncation, what lies between the written end and the write is filled with zeros; meanwhile
@@ -128,7 +125,7 @@ impl Fs {
             };
         };
         if source == Source::PageCache {
-            self.served.forget_pages(file.inode, offset, data);
+            self.served.forget_pages(file.inode, offset..offset + data.len() as u64);
         } else {
             fill_until(end, &file.shared, offset)?;
         }
@@ -161,6 +158,10 @@ fn pages(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 mod tests {
     use super::*;
 
+    fn run(run: Range<usize>) -> Vec<Range<usize>> {
+        Vec::from([run])
+    }
+
     #[test]
     fn only_blocks_that_differ_are_told() {
         let served = Served::default();
@@ -175,10 +176,9 @@ mod tests {
         assert_eq!(served.changed(7, PAGE as u64, &after, 8), runs);
         assert_eq!(served.changed(7, PAGE as u64, &after, 1)[..3], [0..1, 17..19, 31..32]);
         // Part of it, and what is not remembered.
-        assert_eq!(served.changed(7, 2 * PAGE as u64, &after[PAGE..], 8)[..1], [0..8]);
+        assert_eq!(served.changed(7, 2 * PAGE as u64, &after[PAGE..], 8)[..1], run(0..8));
         assert_eq!(served.changed(7, 0, &before, 8)[0].start, 0);
-        let whole = std::iter::once(0..after.len());
-        assert_eq!(served.changed(8, PAGE as u64, &after, 8), whole.collect::<Vec<_>>());
+        assert_eq!(served.changed(8, PAGE as u64, &after, 8), run(0..after.len()));
     }
 
     #[test]
@@ -187,10 +187,10 @@ mod tests {
         let bytes = vec![1; 3 * PAGE];
         served.remember(7, 0, &bytes);
         served.remember(9, 0, &bytes);
-        served.forget_pages(7, PAGE as u64, &bytes[..PAGE]);
-        assert_eq!(served.changed(7, 0, &bytes, 8), [PAGE..2 * PAGE]);
+        served.forget_pages(7, PAGE as u64..2 * PAGE as u64);
+        assert_eq!(served.changed(7, 0, &bytes, 8), run(PAGE..2 * PAGE));
         served.forget(7);
-        assert_eq!(served.changed(7, 0, &bytes, 8), [0..3 * PAGE]);
+        assert_eq!(served.changed(7, 0, &bytes, 8), run(0..3 * PAGE));
         assert_eq!(served.changed(9, 0, &bytes, 8), []);
     }
 
@@ -201,15 +201,14 @@ mod tests {
         for number in 0..MOST as u64 + 10 {
             served.remember(number % 3, number * PAGE as u64, &page);
             if number % 7 == 0 {
-                served.forget_pages(number % 3, number * PAGE as u64, &page);
+                served.forget_pages(number % 3, number * PAGE as u64..(number + 1) * PAGE as u64);
             }
         }
         let held = lock(&served.0);
         let count: usize = held.pages.values().map(HashMap::len).sum();
         assert!(held.order.len() <= MOST && count <= held.order.len());
         drop(held);
-        let whole = std::iter::once(0..PAGE);
-        assert_eq!(served.changed(2, 2 * PAGE as u64, &page, 8), whole.collect::<Vec<_>>());
+        assert_eq!(served.changed(2, 2 * PAGE as u64, &page, 8), run(0..PAGE));
         let last = MOST as u64 + 9;
         assert_eq!(served.changed(last % 3, last * PAGE as u64, &page, 8), []);
     }

@@ -1,7 +1,5 @@
 //! The files under `.afbfs`: snapshots, made when they are opened.
 
-use std::sync::atomic::Ordering;
-
 use serde_json::{Value, json};
 
 use super::facts;
@@ -41,6 +39,10 @@ impl Fs {
         let mut content = match special {
             Special::Version => env!("CARGO_PKG_VERSION").to_owned(),
             Special::Stats => facts::pretty(&self.stats()),
+            Special::Overlay => facts::pretty(&crate::overlay::overview(&self.catalog)),
+            Special::Usage => facts::pretty(&self.usage()),
+            // Its last line is ended already.
+            Special::Metrics => return self.metrics(),
             Special::Arrays => {
                 // Written as they are found: there may be many.
                 let mut text = String::new();
@@ -58,38 +60,13 @@ impl Fs {
         content
     }
 
-    fn stats(&self) -> Value {
-        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let (fs, store) = (&self.counters, &self.catalog.store().counters);
-        let (mapped_bytes, mappings) = self.catalog.store().mapped();
-        json!({
-            "pid": std::process::id(),
-            "lookups": of(&fs.lookups),
-            "opens": of(&fs.opens),
-            "reads": of(&fs.reads),
-            "read_bytes": of(&fs.read_bytes),
-            "writes": of(&fs.writes),
-            "written_bytes": of(&fs.written_bytes),
-            "syncs": of(&fs.syncs),
-            "errors": of(&fs.errors),
-            "short_overwrites": of(&fs.short_overwrites),
-            "faults": of(&store.faults),
-            "windows_from_mapping": of(&store.borrowed),
-            "windows_gathered": of(&store.gathered),
-            "bytes_gathered": of(&store.bytes_gathered),
-            "bytes_scattered": of(&store.bytes_scattered),
-            "prefetches": of(&store.prefetches),
-            "headers_read": self.catalog.headers_read(),
-            "mappings": mappings,
-            "mapped_bytes": mapped_bytes,
-            "mappings_made": of(&store.maps),
-            "open_handles": self.handles.len(),
-            "inodes": self.nodes.len(),
-        })
+    /// Whether a special file exists.
+    pub(super) fn has_special(&self, special: Special) -> bool {
+        special != Special::Overlay || self.catalog.store().shelf().is_some()
     }
 
-    /// Whether opening an inode may take long, as it looks at every array of the source.
+    /// Whether opening an inode may take long, as it looks at every array of the source, or writes every overlay back.
     pub fn is_slow_to_open(&self, inode: u64) -> bool {
-        inode == Special::Arrays.number()
+        [Special::Arrays.number(), Special::Overlay.number()].contains(&inode)
     }
 }

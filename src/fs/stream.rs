@@ -11,10 +11,11 @@ use std::thread::JoinHandle;
 
 use rustix::io::Errno;
 
-use super::patches::errno_of;
+use super::patches::{errno_of, unnamed};
 use super::spool::Fault;
 use crate::form::Text;
 use crate::form::text::{Bad, Reader};
+use crate::store::has_room_for_a_thread;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -119,18 +120,28 @@ impl Stream {
             reader = reader.within_a_line();
         }
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let read = move || {
-            let mut elements = Vec::with_capacity(piece.len() / 2);
-            reader.feed(&piece, &mut elements)?;
-            // Behind the last number of the piece something stands that ends it.
-            reader.feed(if is_within { b" " } else { b"" }, &mut elements)?;
-            Ok((elements, reader))
-        };
-        let thread = std::thread::Builder::new().name("text".into()).spawn(read).map_err(|error| errno_of(&error))?;
-        pieces.running.push_back(thread);
+        let piece = Arc::new((piece, reader));
+        let theirs = piece.clone();
+        let read = move || read_whole(&theirs.0, theirs.1.clone(), is_within);
+        let builder = std::thread::Builder::new().name("text".into());
+        match has_room_for_a_thread().then(|| builder.spawn(read)) {
+            Some(Ok(thread)) => pieces.running.push_back(thread),
+            // There is no thread to be had: it is read here, behind those before it.
+            None | Some(Err(_)) => {
+                self.wait_for_all()?;
+                return self.take_piece(read_whole(&piece.0, piece.1.clone(), is_within));
+            }
+        }
         while let Reading::Parallel(Pieces { running, .. }) = &self.reading
             && running.len() > threads
         {
+            self.wait_for_piece()?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_all(&mut self) -> Result<()> {
+        while matches!(&self.reading, Reading::Parallel(Pieces { running, .. }) if !running.is_empty()) {
             self.wait_for_piece()?;
         }
         Ok(())
@@ -140,7 +151,12 @@ impl Stream {
     fn wait_for_piece(&mut self) -> Result<()> {
         let Reading::Parallel(pieces) = &mut self.reading else { return Ok(()) };
         let Some(thread) = pieces.running.pop_front() else { return Ok(()) };
-        match thread.join().map_err(|_| Errno::IO)? {
+        self.take_piece(thread.join().map_err(|_| Errno::IO)?)
+    }
+
+    fn take_piece(&mut self, piece: Piece) -> Result<()> {
+        let Reading::Parallel(pieces) = &mut self.reading else { return Ok(()) };
+        match piece {
             _ if self.bad.is_some() => Ok(()),
             Ok((elements, reader)) => {
                 pieces.elements += reader.done();
@@ -156,9 +172,7 @@ impl Stream {
 
     /// The last elements of the text, if it is complete as it is.
     pub(super) fn complete(&mut self) -> std::result::Result<Vec<u8>, Fault> {
-        while matches!(&self.reading, Reading::Parallel(Pieces { running, .. }) if !running.is_empty()) {
-            self.wait_for_piece()?;
-        }
+        self.wait_for_all()?;
         if let Some(bad) = &self.bad {
             return Err(Fault::Text(bad.clone()));
         }
@@ -187,6 +201,15 @@ impl Stream {
     }
 }
 
+/// Reads a piece of a text.
+fn read_whole(piece: &[u8], mut reader: Reader, is_within: bool) -> Piece {
+    let mut elements = Vec::with_capacity(piece.len() / 2);
+    reader.feed(piece, &mut elements)?;
+    // Behind the last number of the piece something stands that ends it.
+    reader.feed(if is_within { b" " } else { b"" }, &mut elements)?;
+    Ok((elements, reader))
+}
+
 /// Elements that a text turned out to be: the last of them in memory, those before in a file.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
@@ -202,18 +225,18 @@ impl Parsed {
     pub(super) fn push(&mut self, elements: &[u8]) -> Result<()> {
         self.elements.extend_from_slice(elements);
         if self.elements.len() > WAITING {
-            self.put_by().map_err(|error| errno_of(&error))?;
+            self.put_by()?;
         }
         Ok(())
     }
 
-    fn put_by(&mut self) -> std::io::Result<()> {
+    fn put_by(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
+            none => none.insert(unnamed()?),
         };
-        file.seek(SeekFrom::End(0))?;
-        file.write_all(&self.elements)?;
+        let put = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(&self.elements));
+        put.map_err(|error| errno_of(&error))?;
         self.elements.clear();
         Ok(())
     }

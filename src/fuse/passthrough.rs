@@ -37,7 +37,7 @@ impl Adapter {
             *handles += 1;
             return reply.opened_passthrough(handle, flags, backing);
         }
-        let backing = match self.call(|fs| Ok(fs.array_file(handle.0))) {
+        let backing = match self.attempt(|fs| Ok(fs.array_file(handle.0))) {
             Ok(Some(file)) => reply.open_backing(file.fd()),
             Ok(None) | Err(_) => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
         };

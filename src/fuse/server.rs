@@ -1,9 +1,9 @@
 //! The session: the handshake, the event loops, and the thread that drops cached pages.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fuser::{
@@ -13,10 +13,25 @@ use fuser::{
 use super::convert::file_attr;
 use super::shares::Shares;
 use super::{Adapter, Result, TTL};
-use crate::fs::{Attr, Cached, Fs, Source, Truncated, Written};
+use crate::fs::{Attr, Begun, Cached, Fs, Op, Source, Truncated, Written};
+use crate::store::{has_room_for_a_thread, lock};
 
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
+
+/// Who is let in beside the user who mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Nobody.
+    None,
+    /// Root.
+    Root,
+    /// All, of whom each may have so much open.
+    All {
+        /// Number of handles.
+        share: u64,
+    },
+}
 
 /// A mount that answers, ready to serve.
 #[derive(Debug)]
@@ -27,18 +42,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers. `share`
-    /// is how much each user but the one who mounts may have open, if others are let in.
+    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers.
     ///
     /// # Errors
     /// If the kernel is too old, or the mount is gone already.
-    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, share: Option<u64>) -> std::io::Result<Server> {
+    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, others: Others) -> std::io::Result<Server> {
         let (sender, jobs) = channel();
+        let share = if let Others::All { share } = others { Some(share) } else { None };
         let adapter = Adapter::new(fs, sender, Shares::new(share));
         let mut config = Config::default();
         config.n_threads = Some(threads);
         config.clone_fd = threads > 1;
-        let acl = if share.is_some() { SessionACL::All } else { SessionACL::Owner };
+        let acl = match others {
+            Others::None => SessionACL::Owner,
+            Others::Root => SessionACL::RootAndOwner,
+            Others::All { .. } => SessionACL::All,
+        };
         config.acl = acl;
         let session = Session::from_fd(adapter.clone(), device, acl, config)?;
         Ok(Server { session, adapter, jobs })
@@ -79,6 +98,22 @@ pub(super) fn negotiate(config: &mut KernelConfig) -> bool {
     passthrough
 }
 
+/// Does what may take long in a thread of its own; in this one, if there is none to be had.
+pub(super) fn apart(work: impl FnOnce() + Send + 'static) {
+    let work = Arc::new(Mutex::new(Some(work)));
+    let theirs = work.clone();
+    let run = move || {
+        let work = lock(&theirs).take();
+        if let Some(work) = work {
+            work();
+        }
+    };
+    let is_started = has_room_for_a_thread() && std::thread::Builder::new().spawn(run).is_ok();
+    if !is_started && let Some(work) = { lock(&work).take() } {
+        work();
+    }
+}
+
 /// How often a write is put off while other programs have its pages cached again and again.
 const PATIENCE: usize = 100;
 
@@ -93,7 +128,7 @@ pub(super) enum Job {
     /// Pages are dropped.
     Drop(Vec<Cached>),
     /// Pages are dropped, and then the write is done that waits for it.
-    Write(Vec<Cached>, Box<Write>, ReplyWrite),
+    Write(Begun, Vec<Cached>, Box<Write>, ReplyWrite),
     /// Pages are dropped, and then what waits in a handle is stored.
     Flush(Vec<Cached>, Flush, u64, ReplyEmpty),
     /// Pages are dropped or filled with zeros for a truncation of an inode, and then whoever answers it is told.
@@ -108,9 +143,10 @@ fn work(adapter: &Adapter, notifier: &Notifier, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Drop(cached) => drop_pages(adapter, notifier, &cached),
-            Job::Write(cached, write, reply) => {
+            Job::Write(begun, cached, write, reply) => {
                 drop_pages(adapter, notifier, &cached);
                 write_again(adapter, notifier, &write, reply);
+                adapter.fs.end(begun);
             }
             Job::Flush(cached, flush, handle, reply) => {
                 drop_pages(adapter, notifier, &cached);
@@ -136,7 +172,7 @@ fn write_again(adapter: &Adapter, notifier: &Notifier, write: &Write, reply: Rep
     let outcome = loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| write(fs, source)) {
+        match adapter.attempt(|fs| write(fs, source)) {
             Ok(written) if written.is_put_off() => drop_pages(adapter, notifier, &written.cached),
             outcome => break outcome,
         }
@@ -174,8 +210,7 @@ impl Adapter {
         }
         let (done, wait) = channel();
         self.send(Job::Truncate(attr.inode, truncated, done));
-        // If there is no thread to be had, the reply goes with the closure, and answers EIO by itself.
-        let _ = std::thread::Builder::new().spawn(move || {
+        apart(move || {
             let _ = wait.recv_timeout(HELD);
             reply.attr(&TTL, &file_attr(&attr));
         });
@@ -183,8 +218,8 @@ impl Adapter {
 
     /// Flushes or syncs a handle, and answers when the pages are dropped that are in its way or that show what was written
     /// back before.
-    pub(super) fn flushed(&self, flush: Flush, handle: u64, reply: ReplyEmpty) {
-        match self.call(|fs| Ok((flush(fs, handle, Source::Direct)?, fs.keeps_pages()))) {
+    pub(super) fn flushed(&self, op: Op, flush: Flush, handle: u64, reply: ReplyEmpty) {
+        match self.call(op, |fs| Ok((flush(fs, handle, Source::Direct)?, fs.keeps_pages()))) {
             Ok((cached, _)) if !cached.is_empty() => self.send(Job::Flush(cached, flush, handle, reply)),
             Ok((_, true)) => self.send(Job::Answer(reply)),
             Ok((_, false)) => reply.ok(),
@@ -213,7 +248,7 @@ fn flush_again(adapter: &Adapter, notifier: &Notifier, flush: Flush, handle: u64
     loop {
         tries += 1;
         let source = if tries < PATIENCE { Source::Direct } else { Source::Insistent };
-        match adapter.call(|fs| flush(fs, handle, source)) {
+        match adapter.attempt(|fs| flush(fs, handle, source)) {
             Ok(cached) if !cached.is_empty() => drop_pages(adapter, notifier, &cached),
             Ok(_) => return reply.ok(),
             Err(error) => return reply.error(error),
@@ -231,5 +266,8 @@ fn drop_pages(adapter: &Adapter, notifier: &Notifier, cached: &[Cached]) {
         }
     }
     // Nobody waits for an answer.
-    let _ = adapter.run(|fs| fs.dropped(cached));
+    let _ = adapter.attempt(|fs| {
+        fs.dropped(cached);
+        Ok(())
+    });
 }

@@ -90,7 +90,7 @@ impl Open {
 }
 
 impl Adapter {
-    /// As [`Adapter::call`], for what opens a handle on behalf of a user: EMFILE where that one has too many.
+    /// As [`Adapter::attempt`], for what opens a handle on behalf of a user: EMFILE where that one has too many.
     pub(super) fn call_to_open<T>(
         &self,
         user: u32,
@@ -98,9 +98,9 @@ impl Adapter {
         open: impl FnOnce(&Fs) -> Result<T>,
     ) -> std::result::Result<T, Errno> {
         if !self.shares.enter(user) {
-            return self.call(|_| Err(rustix::io::Errno::MFILE));
+            return self.attempt(|_| Err(rustix::io::Errno::MFILE));
         }
-        let opened = self.call(|fs| {
+        let opened = self.attempt(|fs| {
             let opened = open(fs)?;
             let handle = handle(&opened);
             Ok((opened, handle, fs.kept_bytes(handle)))

@@ -42,7 +42,7 @@ struct Program<'a> {
 
 impl Program<'_> {
     fn ask<T>(&mut self, f: impl FnOnce(&Fs) -> Result<T>) -> Option<T> {
-        let answer = self.adapter.call(f);
+        let answer = self.adapter.attempt(f);
         if let Err(error) = &answer {
             self.failed += 1;
             assert_eq!(error.code(), libc::EIO, "{}", self.array);
@@ -51,7 +51,7 @@ impl Program<'_> {
     }
 
     fn tell(&mut self, f: impl FnOnce(&Fs)) {
-        self.failed += usize::from(self.adapter.run(f).is_err());
+        self.failed += usize::from(self.adapter.run(Op::Forget, f).is_err());
     }
 
     fn find(&mut self, names: &[&str]) -> Option<u64> {

@@ -3,7 +3,8 @@
 //! An expression is the name of an array and a chain of what the tree can express:
 //!
 //! ```text
-//! NAME { "[" indices "]" | "['FIELD']" | ".T" | ".transpose()" | ".real" | ".imag" | ".ravel()" | ".flatten()" | ".flat" }
+//! NAME { "[" indices "]" | "['FIELD']" | ".T" | ".transpose()" | ".real" | ".imag" | ".ravel()" | ".flatten()" | ".flat"
+//!        | ".astype(" DTYPE ")" }
 //! ```
 //!
 //! NAME ends at the first `[`, or where nothing but a chain follows. It may hold whatever a path holds, so `a.npy`
@@ -14,17 +15,20 @@
 //! then `slice`; axes that are picked whole at the end are left out. Where NumPy would refuse an expression for the
 //! array's shape or type, its path does not exist, or shows what remains without the whole axes.
 //!
-//! In the tree the indices come last. Three rewritings, which never change the bytes, get them there:
+//! In the tree the indices come last. Five rewritings, which never change the bytes, get them there:
 //!
 //! 1. `a[i][...]` is `a[i, ...]` for integers `i` (a record's fields have numbers in NumPy as well, the tree knows
 //!    them by their names only: such a path does not exist);
 //! 2. `a[...]['x']` is `a['x'][...]`, and so are `.real` and `.imag`, unless `...` is among the indices (a field may
 //!    bring axes of its own, behind those of the array);
-//! 3. `.T.T` is nothing.
+//! 3. `.T.T` is nothing, and so is `.T` of one axis, behind `.ravel()`;
+//! 4. `a[i, j].T` is `a.T[..., j, i]`, for indices and ranges;
+//! 5. `a[...].astype('f4')` is `a.astype('f4')[...]`.
 
 use std::fmt;
 
-use super::escape;
+use super::numpy::{folder_type, unquote};
+use super::view::{self, Leaf, View, trimmed};
 
 /// Why an expression has no path, and what there is instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,14 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-fn refuse<T>(why: impl Into<String>) -> Result<T, PathError> {
+impl PathError {
+    /// A reason of somebody else's.
+    pub fn new(why: String) -> PathError {
+        PathError(why)
+    }
+}
+
+pub(super) fn refuse<T>(why: impl Into<String>) -> Result<T, PathError> {
     Err(PathError(why.into()))
 }
 
@@ -51,15 +62,38 @@ fn refuse<T>(why: impl Into<String>) -> Result<T, PathError> {
 /// # Errors
 /// What in the expression has no path, and what is possible instead.
 pub fn path_of(expression: &str) -> Result<String, PathError> {
+    let (name, view) = view_of(expression)?;
+    Ok(format!("{name}/{}", view.path()))
+}
+
+/// The array's name, and the view of it, of a NumPy expression.
+///
+/// # Errors
+/// As [`path_of`].
+pub fn view_of(expression: &str) -> Result<(String, View), PathError> {
     let (name, mut rest) = split_name(expression.trim());
     check_name(name)?;
-    let mut view = View::default();
+    let mut chain = Chain::default();
     while !rest.is_empty() {
         let (step, tail) = next_step(rest)?;
-        view.apply(step)?;
+        chain.apply(step)?;
         rest = tail.trim_start();
     }
-    Ok(format!("{}/{}", name.trim_end_matches('/'), view.path()))
+    Ok((name.trim_end_matches('/').to_owned(), chain.view()))
+}
+
+/// Checks that the name of an array is read as one in an expression.
+///
+/// # Errors
+/// If it ends in what reads as a part of the expression.
+pub fn check_end(name: &str) -> Result<(), PathError> {
+    check_name(name)?;
+    if split_name(&format!("{name}[0]")).0 != name {
+        return refuse(format!(
+            "`{name}` would not be read as an array's name in an expression: use the full name of its file, `{name}.npy` or so"
+        ));
+    }
+    Ok(())
 }
 
 /// One link of the chain.
@@ -68,21 +102,50 @@ enum Step {
     Transpose,
     Flatten,
     Field(String),
+    Part(String),
+    /// What stands between the parentheses of `.astype()`.
+    As(String),
     Index(Vec<Item>),
 }
 
 /// What stands between the commas of a subscript.
-#[derive(Clone, Debug, PartialEq)]
-enum Item {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// As many whole axes as there are left.
     Ellipsis,
     /// All of an axis.
     Whole,
+    /// One index, in decimal.
     Index(String),
+    /// `START:STOP` or `START:STOP:STEP`.
     Range(String),
 }
 
 impl Item {
-    fn as_str(&self) -> &str {
+    /// What a name in `row/` and its like says: an index or a range.
+    pub fn of_name(text: &str) -> Option<Item> {
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || b"-:.".contains(&byte)) {
+            return None;
+        }
+        if !text.contains(':') && text.contains("..") {
+            // `..` stands for `:` where there is a number.
+            let is_one = text.bytes().any(|byte| byte.is_ascii_digit());
+            let colons = is_one.then(|| text.split("..").collect::<Vec<&str>>().join(":"))?;
+            return slice(&colons).ok().flatten();
+        }
+        match integer(text) {
+            Some(index) => Some(Item::Index(index)),
+            None => slice(text).ok().flatten(),
+        }
+    }
+
+    /// The same, or `...`.
+    pub fn of_name_or_dots(text: &str) -> Option<Item> {
+        if text == "..." { Some(Item::Ellipsis) } else { Item::of_name(text) }
+    }
+
+    /// As a name writes it, and as NumPy does.
+    pub fn as_str(&self) -> &str {
         match self {
             Item::Ellipsis => "...",
             Item::Whole => ":",
@@ -93,49 +156,78 @@ impl Item {
 
 /// What the chain has built so far.
 #[derive(Default)]
-struct View {
+struct Chain {
     /// The folders under the array's: `T`, `field/x`.
-    folders: Vec<String>,
+    steps: Vec<view::Step>,
+    /// The type to which the elements are converted, as `as/` has it.
+    cast: Option<String>,
     /// Indices, whole axes at the end left out.
     items: Vec<Item>,
+    /// So many axes were written.
+    axes: usize,
     /// Whether the elements are in one row now.
     flat: bool,
     /// Index or range among them.
     range: Option<Item>,
 }
 
-impl View {
+impl Chain {
     fn apply(&mut self, step: Step) -> Result<(), PathError> {
         match step {
-            Step::Transpose if self.flat || !self.items.is_empty() => refuse(
-                "`.T` has no path behind an index or `.ravel()`: put it first; in two axes a[i, j].T is a.T[j, i]",
-            ),
+            Step::Transpose if self.flat => Ok(()),
             Step::Transpose => {
-                if self.folders.last().is_some_and(|folder| folder == "T") {
-                    self.folders.pop();
-                } else {
-                    self.folders.push("T".to_owned());
-                }
+                self.transpose();
                 Ok(())
             }
-            Step::Field(_) if self.flat || self.items.contains(&Item::Ellipsis) => {
+            Step::Field(_) | Step::Part(_) if self.flat || self.items.contains(&Item::Ellipsis) => {
                 refuse("fields and parts have no path behind `...` or `.ravel()`: put them first, as in a['x'][..., 3]")
             }
+            Step::Field(_) | Step::Part(_) if self.cast.is_some() => {
+                refuse("fields and parts have no path behind `.astype()`: put them first, as in a['x'].astype('f4')")
+            }
             Step::Field(name) => {
-                self.folders.push(format!("field/{}", escape(name.as_bytes())));
+                self.steps.push(view::Step::Field(name));
+                Ok(())
+            }
+            Step::Part(name) => {
+                self.steps.push(view::Step::Part(name));
+                Ok(())
+            }
+            Step::As(_) if self.cast.is_some() => {
+                refuse("two conversions have no path: write one `.astype()`, to the type that is wanted in the end")
+            }
+            Step::As(text) => {
+                self.cast = Some(folder_type(&text)?);
                 Ok(())
             }
             Step::Flatten => {
                 self.flat = true;
                 Ok(())
             }
-            Step::Index(items) if self.flat => self.index_flat(without_whole(items)),
+            Step::Index(items) if self.flat => self.index_flat(trimmed(items)),
             Step::Index(items) => self.index(items),
         }
     }
 
+    fn transpose(&mut self) {
+        if self.steps.last() == Some(&view::Step::Transpose) {
+            self.steps.pop();
+        } else {
+            self.steps.push(view::Step::Transpose);
+        }
+        if self.items.is_empty() {
+            return;
+        }
+        if !self.items.contains(&Item::Ellipsis) {
+            self.items.push(Item::Ellipsis);
+        }
+        self.items.reverse();
+        self.items = trimmed(std::mem::take(&mut self.items));
+    }
+
     fn index(&mut self, items: Vec<Item>) -> Result<(), PathError> {
-        let items = without_whole(items);
+        self.axes = self.axes.max(view::axes_of(&self.items) + view::axes_of(&items));
+        let items = trimmed(items);
         if items.is_empty() {
             return Ok(());
         }
@@ -162,46 +254,15 @@ impl View {
         }
     }
 
-    fn path(&self) -> String {
-        let mut path = String::new();
-        for folder in &self.folders {
-            path += folder;
-            path.push('/');
-        }
-        let whole_axes = self.items.iter().take_while(|&item| *item == Item::Whole).count();
-        match (&self.range, &self.items[whole_axes..]) {
-            (Some(range), _) => path += &format!("range/{}", range.as_str()),
-            (None, []) => path += "data",
-            (None, [item @ (Item::Index(_) | Item::Range(_))]) => {
-                match whole_axes {
-                    0 => path += "row/",
-                    1 => path += "col/",
-                    axis => path += &format!("axis/{axis}/"),
-                }
-                path += item.as_str();
-            }
-            (None, _) => {
-                let items: Vec<&str> = self.items.iter().map(Item::as_str).collect();
-                path += &format!("slice/{}", items.join(","));
-            }
-        }
-        path
+    fn view(self) -> View {
+        let mut steps = self.steps;
+        steps.extend(self.cast.map(view::Step::As));
+        let leaf = match self.range {
+            Some(range) => Leaf::Flat(range),
+            None => Leaf::Indexed(self.items),
+        };
+        View { steps, leaf, form: None, axes: self.axes }
     }
-}
-
-/// The items but for whole axes at the end. Behind `...` an item's axis is counted from the last, so there the
-/// whole axes go only together.
-fn without_whole(mut items: Vec<Item>) -> Vec<Item> {
-    if let Some(at) = items.iter().position(|item| *item == Item::Ellipsis) {
-        if items[at + 1..].iter().any(|item| *item != Item::Whole) {
-            return items;
-        }
-        items.truncate(at);
-    }
-    while items.last() == Some(&Item::Whole) {
-        items.pop();
-    }
-    items
 }
 
 /// Splits the array's name off.
@@ -259,16 +320,20 @@ fn is_word(letter: char) -> bool {
 
 fn unknown_attribute<T>(text: &str) -> Result<T, PathError> {
     refuse(format!(
-        "`{text}` has no path: there are .T .transpose() .real .imag .ravel() .flat .flatten(); for .astype('f4') \
-         write a/as/f4/row/42 by hand, for another form add its suffix to the path: a/row/42.npy"
+        "`{text}` has no path: there are .T .transpose() .real .imag .ravel() .flat .flatten() .astype('f4'); for another \
+         form add its suffix to the path: a/row/42.npy"
     ))
 }
 
 /// Takes an attribute that the tree knows off the front.
 fn attribute(text: &str) -> Option<(Step, &str)> {
+    if let Some(inner) = text.strip_prefix(".astype(") {
+        let (name, rest) = inner.split_once(')')?;
+        return Some((Step::As(name.trim().to_owned()), rest));
+    }
     let step = |known: &str| match known {
         ".T" | ".transpose()" => Step::Transpose,
-        ".real" | ".imag" => Step::Field(known[1..].to_owned()),
+        ".real" | ".imag" => Step::Part(known[1..].to_owned()),
         _ => Step::Flatten,
     };
     [".T", ".transpose()", ".real", ".imag", ".ravel()", ".flatten()", ".flat"].into_iter().find_map(|known| {
@@ -329,7 +394,7 @@ fn split_items(text: &str) -> Result<(Vec<&str>, &str), PathError> {
 
 fn subscript(items: &[&str]) -> Result<Step, PathError> {
     if let &[only] = items
-        && let Some(name) = quoted(only)?
+        && let Some(name) = unquote(only)?
     {
         return Ok(Step::Field(name));
     }
@@ -338,25 +403,6 @@ fn subscript(items: &[&str]) -> Result<Step, PathError> {
         return refuse("`...` may stand once among the indices");
     }
     Ok(Step::Index(items))
-}
-
-/// The field's name, where the text is a quoted one.
-fn quoted(text: &str) -> Result<Option<String>, PathError> {
-    let mut letters = text.chars();
-    let Some(open @ ('\'' | '"')) = letters.next() else { return Ok(None) };
-    let mut name = String::new();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => match letters.next() {
-                Some(escaped @ ('\\' | '\'' | '"')) => name.push(escaped),
-                _ => return refuse(format!("{text}: of the escapes only \\\\, \\' and \\\" are understood")),
-            },
-            _ if letter == open && letters.as_str().is_empty() => return Ok(Some(name)),
-            _ if letter == open => break,
-            _ => name.push(letter),
-        }
-    }
-    refuse(format!("{text} is not one quoted field name"))
 }
 
 fn item(text: &str) -> Result<Item, PathError> {

@@ -82,13 +82,20 @@ impl File {
         }
         let Some((map, start)) = self.mapped(run) else { return };
         let reach = run.reach();
-        // Advice that is not taken costs only time.
         if run.stride.unsigned_abs() <= gap {
-            let _ = map.will_need((reach.start - start) as usize, (reach.end - reach.start) as usize);
+            self.want(&map, (reach.start - start) as usize, (reach.end - reach.start) as usize);
         } else {
             let length = run.length as usize;
-            (0..run.blocks()).for_each(|k| drop(map.will_need((run.block(k) - start) as usize, length)));
+            (0..run.blocks()).for_each(|k| self.want(&map, (run.block(k) - start) as usize, length));
         }
+    }
+
+    /// Asks for a range of pages of a mapping. Advice that is not taken costs only time.
+    pub(super) fn want(&self, map: &sys::Map, offset: usize, len: usize) {
+        let page = sys::page_size();
+        let pages = (offset + len).min(map.len()).div_ceil(page).saturating_sub(offset / page);
+        self.store.counters.pages_asked.fetch_add(pages as u64, Ordering::Relaxed);
+        let _ = map.will_need(offset, len);
     }
 
     /// Whether all pages between the first byte of a run and the last are in memory, where that can be told.

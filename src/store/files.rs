@@ -43,6 +43,9 @@ pub trait Pieces: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Closes files that are kept open for later requests, so that there are descriptors for others.
+    fn let_go(&self);
+
     /// Makes durable what was written to any of the files.
     ///
     /// # Errors
@@ -113,7 +116,15 @@ impl<'a> Used<'a> {
             }
             Files::Many(pieces) => {
                 if !self.many.contains_key(&piece) {
-                    let opened = match pieces.open(piece)? {
+                    let opened = match pieces.open(piece) {
+                        // Those that this request has open may be what is missing.
+                        Err(Errno::MFILE | Errno::NFILE) => {
+                            self.many.clear();
+                            pieces.open(piece)
+                        }
+                        opened => opened,
+                    };
+                    let opened = match opened? {
                         Some(file) => {
                             let len = file.len()?;
                             Some((file, len))
@@ -137,12 +148,21 @@ impl<'a> Used<'a> {
                 self.hold(piece, Some((file, len)));
             }
         }
-        self.get(piece)?.ok_or(Errno::ROFS)
+        let files = self.files;
+        let (file, len) = self.get(piece)?.ok_or(Errno::ROFS)?;
+        if let Files::Many(pieces) = files {
+            file.check_writable()?;
+            if file.is_passing() {
+                pieces.let_go();
+            }
+        }
+        Ok((file, len))
     }
 
     fn hold(&mut self, piece: u64, opened: Option<(Arc<File>, u64)>) {
+        let is_passing = |(file, _): &(Arc<File>, u64)| file.is_passing();
         self.met += 1;
-        if self.many.len() >= self.most {
+        if self.many.len() >= self.most || self.many.values().flatten().any(is_passing) {
             self.many.clear();
         }
         self.many.insert(piece, opened);

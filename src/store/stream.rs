@@ -47,8 +47,7 @@ impl Stream {
         let end = (bytes.end + room as usize).min(map.len());
         if start < end {
             file.store.counters.prefetches.fetch_add(1, Ordering::Relaxed);
-            // Advice that is not taken costs only time.
-            let _ = map.will_need(start, end - start);
+            file.want(map, start, end - start);
             self.asked.store(window.end + room, Ordering::Relaxed);
         }
     }

@@ -28,9 +28,6 @@ std::arch::global_asm!(include_str!("copy_aarch64.s"));
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(include_str!("copy_x86_64.s"), options(att_syntax));
 
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_endian = "little")))]
-compile_error!("afbfs supports Linux on little-endian x86-64 and aarch64");
-
 /// How much of a copy was done when the mapping faulted: at least so much, and perhaps some of what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -193,14 +190,43 @@ impl Map {
     }
 }
 
+/// What the process has cost so far, in all its threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessUsage {
+    /// Times that a page was waited for until it was read from disk.
+    pub major_faults: u64,
+    /// Page faults that no disk was needed for.
+    pub minor_faults: u64,
+    /// Bytes that were read from disk for the process, ahead of their use or not.
+    pub disk_read_bytes: u64,
+    /// The same in pages.
+    pub disk_pages: u64,
+}
+
+/// What the process has cost so far, as getrusage(2) tells it: blocks are of 512 bytes, as `read_bytes` in proc_pid_io(5).
+pub fn process_usage() -> ProcessUsage {
+    let Some(usage) = usage_of(libc::RUSAGE_SELF) else { return ProcessUsage::default() };
+    let disk_read_bytes = usage.ru_inblock as u64 * 512;
+    ProcessUsage {
+        major_faults: usage.ru_majflt as u64,
+        minor_faults: usage.ru_minflt as u64,
+        disk_read_bytes,
+        disk_pages: disk_read_bytes / page_size() as u64,
+    }
+}
+
 /// How often this thread has waited for a page to be read from disk.
 pub(super) fn major_faults() -> u64 {
+    usage_of(libc::RUSAGE_THREAD).map_or(0, |usage| usage.ru_majflt as u64)
+}
+
+fn usage_of(who: libc::c_int) -> Option<libc::rusage> {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the kernel fills the structure, which is large enough, unless it answers an error.
-    match unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } {
+    match unsafe { libc::getrusage(who, usage.as_mut_ptr()) } {
         // SAFETY: the call has succeeded.
-        0 => unsafe { usage.assume_init() }.ru_majflt as u64,
-        _ => 0,
+        0 => Some(unsafe { usage.assume_init() }),
+        _ => None,
     }
 }
 
@@ -226,7 +252,6 @@ pub(super) fn sync_file_range(file: impl AsFd, offset: u64, len: u64, wait: bool
 }
 
 /// How many pages of a range of a file are in memory, and in which state.
-#[cfg(test)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Cached {
@@ -244,7 +269,6 @@ pub(super) struct Cached {
 ///
 /// # Errors
 /// ENOSYS before Linux 6.5; EPERM where the caller could not write the file.
-#[cfg(test)]
 pub(super) fn cachestat(file: impl AsFd, offset: u64, len: u64) -> io::Result<Cached> {
     /// The same on all architectures. The libc crate does not name it.
     const SYS_CACHESTAT: libc::c_long = 451;
@@ -255,6 +279,24 @@ pub(super) fn cachestat(file: impl AsFd, offset: u64, len: u64) -> io::Result<Ca
         libc::syscall(SYS_CACHESTAT, file.as_fd().as_raw_fd(), range.as_ptr(), &raw mut cached, 0 as libc::c_uint)
     };
     if answer == 0 { Ok(cached) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has the descriptors that were inherited, but for the first three, closed in programs that are run from now on.
+///
+/// # Errors
+/// If there is no `/proc`.
+pub fn close_on_exec() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        if let Some(number) =
+            name.to_str().and_then(|name| name.parse::<libc::c_int>().ok()).filter(|&number| number > 2)
+        {
+            // SAFETY: the call touches no memory, and a descriptor of this number stays open; what it refuses is the one
+            // that listed the folder, closed by now.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 fn install_handler() {

@@ -11,6 +11,8 @@ use crate::runs::View;
 mod faults;
 mod mapping;
 mod model;
+mod overlay;
+mod room;
 mod sync;
 
 fn page() -> u64 {
@@ -36,7 +38,7 @@ fn temporary(store: &Arc<Store>, len: u64) -> (fs::File, Arc<File>) {
 
 /// Windows of one page, and so many of them.
 fn tight(maps: usize) -> Limits {
-    Limits { maps, bytes: 1 << 30, window: page(), gap: 0 }
+    Limits { maps, bytes: 1 << 30, window: page(), ..Limits::default() }
 }
 
 /// Bytes of one file as a view: an array of bytes.
@@ -74,6 +76,8 @@ impl Pieces for Several {
     fn create(&self, _piece: u64) -> Result<Arc<File>> {
         Err(Errno::ROFS)
     }
+
+    fn let_go(&self) {}
 
     fn sync(&self) -> Result<()> {
         self.0.iter().try_for_each(|file| file.sync_all())

@@ -42,16 +42,24 @@ impl Pending {
         }
     }
 
-    /// Begins a folder.
+    /// Begins a folder of `.npy` files.
     pub(super) fn folder(out: &Path, force: bool) -> Result<Pending, Fault> {
+        Pending::folder_that(out, force, holds_copies_alone, "more than .npy files")
+    }
+
+    /// Begins a folder, which may take the place of one that `may_go`; another `holds` what makes that a loss.
+    pub(crate) fn folder_that(
+        out: &Path,
+        force: bool,
+        may_go: fn(&Path) -> io::Result<bool>,
+        holds: &str,
+    ) -> Result<Pending, Fault> {
         match fs::symlink_metadata(out) {
             Ok(_) if !force => return Err(exists(out)),
             Ok(found) if !found.is_dir() => return Err(Fault::of(out, "is a file, and a folder is to be written")),
-            Ok(_) if !holds_copies_alone(out).map_err(|error| Fault::of(out, error))? => {
-                return Err(Fault::of(
-                    out,
-                    "holds more than .npy files, so that it is not replaced; name another folder, or remove it",
-                ));
+            Ok(_) if !may_go(out).map_err(|error| Fault::of(out, error))? => {
+                let why = format!("holds {holds}, so that it is not replaced; name another folder, or remove it");
+                return Err(Fault::of(out, why));
             }
             _ => {}
         }
@@ -60,7 +68,7 @@ impl Pending {
     }
 
     /// A new file in the folder, and the folders that lead to it.
-    pub(super) fn file_within(&self, path: &Path) -> Result<File, Fault> {
+    pub(crate) fn file_within(&self, path: &Path) -> Result<File, Fault> {
         let place = self.temporary.join(path);
         let shown = || self.out.join(path);
         if let Some(parent) = place.parent() {

@@ -192,8 +192,8 @@ def test_info_is_the_entry_in_the_list_of_all_arrays(source, rng):
 
 def test_the_files_of_the_mount_itself(grid):
     with mounted(grid.path.parent) as mnt:
-        assert listed(mnt, ".afbfs") == {"arrays.json", "stats.json", "version"}
-        for name in ["arrays.json", "stats.json", "version"]:
+        assert listed(mnt, ".afbfs") == {"arrays.json", "metrics", "stats.json", "usage.json", "version"}
+        for name in listed(mnt, ".afbfs"):
             assert (mnt / ".afbfs" / name).stat().st_size == 0, name
             assert mnt.read(f".afbfs/{name}"), name
         assert re.fullmatch(r"(afbfs )?\d+\.\d+\.\d+\S*\n", mnt.read(".afbfs/version").decode())

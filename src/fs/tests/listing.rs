@@ -91,7 +91,7 @@ fn an_empty_source_and_small_folders() {
     check(&fs, "line", &with(&["row", "axis", "range", "slice", "T", "as", "value"]));
     check(&fs, "none", &with(&["range", "slice", "T", "as", "value"]));
     check(&fs, "bad", &["error"]);
-    check(&fs, ".afbfs", &["arrays.json", "stats.json", "version"]);
+    check(&fs, ".afbfs", &["arrays.json", "metrics", "stats.json", "usage.json", "version"]);
     check(&fs, "a/axis", &["0", "1", "2"]);
     check(&fs, "a/axis/2", &["0", "1", "2", "3"]);
     check(&fs, "a/col", &["0", "1"]);

@@ -1,6 +1,6 @@
 //! Tables of NumPy expressions: their paths, and why others have none.
 
-use crate::name::path_of;
+use crate::name::{expression_of, path_of};
 
 #[test]
 fn numpy_expressions_have_paths() {
@@ -57,6 +57,21 @@ fn numpy_expressions_have_paths() {
         ("a['x'].T[3]", "a/field/x/T/row/3"),
         ("a['x']['y'].real", "a/field/x/field/y/field/real/data"),
         ("a[3].ravel()", "a/row/3"),
+        ("a[3].T", "a/T/slice/...,3"),
+        ("a[3, ::2].T", "a/T/slice/...,::2,3"),
+        ("a[..., 3].T", "a/T/row/3"),
+        ("a[:, 3].T", "a/T/slice/...,3,:"),
+        ("a.T[3].T", "a/slice/...,3"),
+        ("a[3].T.T", "a/row/3"),
+        ("a['x'][3].T", "a/field/x/T/slice/...,3"),
+        ("a.ravel().T[3]", "a/range/3"),
+        // Types
+        ("a.astype('f4')", "a/as/f4/data"),
+        ("a[3].astype('>i2')", "a/as/i2be/row/3"),
+        ("a.astype( \"<u2\" ).T[3]", "a/T/as/u2/row/3"),
+        ("a['x'].astype(np.float32)", "a/field/x/as/float32/data"),
+        ("a.astype(float).ravel()[5:]", "a/as/float/range/5:"),
+        ("a.astype(ml_dtypes.bfloat16)", "a/as/bf16/data"),
         // Names
         ("sub/a.npy[3]", "sub/a.npy/row/3"),
         ("a.Tmp[3]", "a.Tmp/row/3"),
@@ -83,8 +98,11 @@ fn what_has_no_path_says_what_there_is_instead() {
         ("[3]", "name is missing"),
         ("/[3]", "name is missing"),
         ("a\0b", "NUL"),
-        ("a[3].T", "put it first"),
-        ("a.ravel().T", "put it first"),
+        ("a.astype('f4').astype('i2')", "one `.astype()`"),
+        ("a.astype('f4')['x']", "put them first"),
+        ("a.astype(f4)", "is not understood"),
+        ("a.astype('f4', copy=False)", "one quoted"),
+        ("a.astype('<M8[ns]')", "no number's type"),
         ("a[10:20][3]", "one subscript"),
         ("a[..., 3][4]", "one subscript"),
         ("a[..., 3]['x']", "put them first"),
@@ -117,8 +135,9 @@ fn what_has_no_path_says_what_there_is_instead() {
         ("a[3", "no closing bracket"),
         ("a['x]", "no closing bracket"),
         ("a['x'y']", "no closing bracket"),
-        ("a['x''y']", "not one quoted field name"),
-        ("a['\\n']", "of the escapes"),
+        ("a['x''y']", "not one quoted text"),
+        ("a['\\q']", "of the escapes"),
+        ("a['\\x80']", "of 00 to 7f"),
         ("a[3] + b[3]", "arithmetic"),
         ("a[3]*2", "arithmetic"),
         ("a + b", "arithmetic"),
@@ -127,8 +146,6 @@ fn what_has_no_path_says_what_there_is_instead() {
         ("a.mean()", "`.mean()` has no path"),
         ("np.sum(a)", "`.sum(a)` has no path"),
         ("a[3].npy", "add its suffix"),
-        ("a[3].astype('f4')", "as/f4"),
-        ("a.astype('f4')", "as/f4"),
         ("a[3].transpose(1, 0)", "has no path"),
         ("a[3](1)", "not understood"),
         ("a[3]]", "not understood"),
@@ -136,6 +153,84 @@ fn what_has_no_path_says_what_there_is_instead() {
         match path_of(text) {
             Ok(path) => panic!("{text}: {path}"),
             Err(error) => assert!(error.to_string().contains(expected), "{text}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn paths_have_numpy_expressions() {
+    for (path, expected) in [
+        ("a/data", "a"),
+        ("a/row/042", "a[42]"),
+        ("a/row/3..9..2", "a[3:9:2]"),
+        ("a/row/..5", "a[:5]"),
+        ("a/row/0:", "a"),
+        ("a/col/-1", "a[:, -1]"),
+        ("a/axis/2/5", "a[:, :, 5]"),
+        ("a/axis/-1/5", "a[..., 5]"),
+        ("a/axis/-3/5:7", "a[..., 5:7, :, :]"),
+        ("a/slice/3,::-2", "a[3, ::-2]"),
+        ("a/slice/...,0", "a[..., 0]"),
+        ("a/slice/1,...", "a[1]"),
+        ("a/slice/...", "a"),
+        ("a/range/5:9", "a.ravel()[5:9]"),
+        ("a/range/7", "a.ravel()[7]"),
+        ("a/range/:", "a.ravel()"),
+        ("a/T/row/3", "a.T[3]"),
+        ("a/field/x/T/slice/1,2", "a['x'].T[1, 2]"),
+        ("a/field/it's/data", "a['it\\'s']"),
+        ("a/field/x%2Fy/data", "a['x/y']"),
+        ("a/field/new\nline/data", "a['new\\nline']"),
+        ("a/field/imag/row/0", "a.imag[0]"),
+        ("a/as/f4/row/0", "a.astype('f4')[0]"),
+        ("a/as/i2be/data", "a.astype('>i2')"),
+        ("a/as/uint16be/data", "a.astype('>u2')"),
+        ("a/as/c16le/data", "a.astype('<c16')"),
+        ("a/as/double/data", "a.astype('double')"),
+        ("a/as/bfloat16/data", "a.astype(ml_dtypes.bfloat16)"),
+        ("a/shape", "a.shape"),
+        ("a/T/dtype", "a.T.dtype.str"),
+        // Whatever the form
+        ("a/row/3.npy", "a[3]"),
+        ("a/data.npy", "a"),
+        ("a/slice/....npy", "a"),
+        // Names
+        ("sub/a.npy/row/3", "sub/a.npy[3]"),
+        ("/mnt/sub//a/./row/3", "/mnt/sub//a[3]"),
+        ("T/T/data", "T.T"),
+        ("row/row/row/3", "row/row[3]"),
+        ("field/x/T/data", "field/x.T"),
+    ] {
+        assert_eq!(expression_of(path, &["npy"]).as_deref(), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn what_has_no_expression_says_what_there_is_instead() {
+    for (path, expected) in [
+        ("a", "such as data or row/0"),
+        ("a/row", "is a folder"),
+        ("a/rwo/3", "no view is called `rwo`"),
+        ("a/row/x", "means nothing in row/"),
+        ("a/row/+1", "means nothing in row/"),
+        ("a/row/..", "means nothing in row/"),
+        ("a/slice/1,,2", "means nothing in slice/"),
+        ("a/slice/...,...", "means nothing in slice/"),
+        ("a/row/::0", "means nothing in row/"),
+        ("a/row/3/4", "stands behind a file"),
+        ("a/row/3.png", "means nothing"),
+        ("a/axis/time/3", "--source"),
+        ("a/value/data", "--source"),
+        ("a/as/i3/data", "as/i4"),
+        ("a/as/ibm32/data", "as/f8"),
+        ("a/as/shortbe/data", "as in i2be"),
+        ("a/info.json", "NumPy knows nothing"),
+        ("a.T/row/3", "full name"),
+        ("a[0]/row/3", "no opening bracket"),
+    ] {
+        match expression_of(path, &["npy"]) {
+            Ok(text) => panic!("{path}: {text}"),
+            Err(error) => assert!(error.to_string().contains(expected), "{path}: {error}"),
         }
     }
 }

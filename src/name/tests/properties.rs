@@ -73,7 +73,47 @@ fn picks_of(path: &str, shape: &[u64]) -> Option<Vec<Pick>> {
     }
 }
 
+/// Folders in an array's, with no `T` behind another.
+fn folders() -> impl Strategy<Value = String> {
+    let field = "[a-z'/\\\\\n .%]{1,4}".prop_map(|name| format!("field/{}/", escape(name.as_bytes())));
+    let step = prop_oneof![Just("T/".to_owned()), field, Just("field/real/".to_owned())];
+    let cast = prop_oneof![Just(""), Just("as/f4/"), Just("as/i2be/"), Just("as/bf16/")];
+    (prop::collection::vec(step, 0..4), cast).prop_map(|(mut steps, cast)| {
+        steps.dedup_by(|a, b| *a == "T/" && *b == "T/");
+        steps.concat() + cast
+    })
+}
+
+fn item() -> impl Strategy<Value = String> {
+    "-?[0-9]{1,2}|(-?[0-9])?:(-?[0-9])?|[0-9]\\.\\.(-?[0-9])?|:(-?[0-9])?:-?[1-9]"
+}
+
+fn view() -> impl Strategy<Value = String> {
+    let items =
+        (prop::collection::vec(item(), 0..3), prop::collection::vec(item(), 0..3)).prop_map(|(mut before, after)| {
+            before.push("...".to_owned());
+            before.extend(after);
+            format!("slice/{}", before.join(","))
+        });
+    let several = prop::collection::vec(item(), 1..4).prop_map(|items| format!("slice/{}", items.join(",")));
+    let on_axis = ("row|col|range|axis/-?[0-3]", item()).prop_map(|(folder, item)| format!("{folder}/{item}"));
+    let leaf = prop_oneof![Just("data".to_owned()), items, several, on_axis];
+    (folders(), leaf).prop_map(|(folders, leaf)| format!("{folders}{leaf}"))
+}
+
 proptest! {
+    #[test]
+    fn a_path_comes_back_from_its_expression(path in view(), name in "[a-z/]{0,5}[a-z]") {
+        let path = format!("{name}/{path}");
+        let (array, view) = split(&path, &["npy"]).expect("a path");
+        let expression = expression_of(&path, &["npy"]).expect("an expression");
+        let back = path_of(&expression).expect("a path");
+        prop_assert_eq!(&back, &format!("{}/{}", array, view.path()), "{}", expression);
+        // A range of all elements is `data`, so that its expression need not come back.
+        let again = expression_of(&back, &["npy"]).expect("an expression");
+        prop_assert_eq!(path_of(&again), Ok(back), "{}", again);
+    }
+
     #[test]
     fn any_range_is_pythons(start in bound(), stop in bound(), step in step(), length in 0..10_u64) {
         let text = format!("{}:{}:{step}", written(start), written(stop));
@@ -139,6 +179,8 @@ proptest! {
             if let Ok(path) = path_of(text) {
                 prop_assert!(!path.ends_with('/'));
             }
+            let _ = expression_of(text, &["npy"]);
+            let _ = expression_of(&format!("a/{text}"), &["npy"]);
         }
     }
 }

@@ -86,8 +86,8 @@ fn a_write_is_copied_into_the_mapping_once() {
 
 #[test]
 fn mappings_stay_within_the_limits_and_reading_goes_on() {
-    let few = Limits { maps: 3, bytes: 1 << 30, window: 4 * page(), gap: 0 };
-    let small = Limits { maps: 100, bytes: 9 * page(), window: 4 * page(), gap: 0 };
+    let few = Limits { maps: 3, bytes: 1 << 30, window: 4 * page(), ..Limits::default() };
+    let small = Limits { maps: 100, bytes: 9 * page(), window: 4 * page(), ..Limits::default() };
     for limits in [few, small] {
         let store = Store::new(limits);
         let files: Vec<_> = (0..12).map(|_| temporary(&store, 9 * page()).1).collect();
