@@ -4,6 +4,8 @@ import json
 import mmap
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -283,7 +285,15 @@ def test_members_that_change_while_they_are_open(source):
         assert part(1, 4096) == other.tobytes()[4096:8192]
 
 
-def test_only_the_members_that_are_touched_are_opened(source):
+@pytest.fixture
+def in_memory():
+    """A folder of which files are quickly made."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        yield Path(folder)
+
+
+def test_only_the_members_that_are_touched_are_opened(in_memory):
+    source = in_memory
     header = source / "header.npy"
     np.save(header, np.arange(6, dtype="<u2").reshape(2, 3))
     content = header.read_bytes()
