@@ -38,6 +38,7 @@ mod path;
 mod place;
 mod privileges;
 mod progress;
+mod size;
 mod stat;
 mod style;
 mod table;
