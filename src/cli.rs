@@ -38,6 +38,7 @@ mod path;
 mod place;
 mod privileges;
 mod progress;
+mod size;
 mod stack;
 mod stat;
 mod style;

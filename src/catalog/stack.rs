@@ -1,6 +1,6 @@
 //! Stacks: the members of one are found, described when they are touched, and opened a limited number at a time.
 //!
-//! A member is looked at again once it is no longer [trusted](TRUSTED), and whenever a request opens it, so that one that was
+//! A member is looked at again once it is no longer [fresh](FRESH), and found anew once it is no longer [trusted](TRUSTED), so that one that was
 //! replaced, truncated or written anew is seen as it is. What a request knows of a member's layout goes into the number of
 //! its piece: the member's own number below, a digest of the layout above. Whoever opens the piece gets the file only if the
 //! layout is still that one, and ESTALE otherwise.
@@ -34,7 +34,7 @@ const HELD: usize = 128;
 /// For so long a name is taken to lead to the file that it led to.
 const TRUSTED: Duration = Duration::from_millis(500);
 
-/// For so long a member is taken to be laid out as it was, until it is opened, which looks again.
+/// For so long a member is taken to be laid out as it was.
 const FRESH: Duration = Duration::from_millis(1);
 
 /// Where the sidecar does not say what a member is, the first of so many is described that is there, and the last of all.
@@ -383,7 +383,7 @@ impl Pieces for MemberFiles {
     fn open(&self, piece: u64) -> Result<Option<Arc<File>>, Errno> {
         let (number, digest) = split(piece);
         // What was just found missing, or odd, is so for this request.
-        let within = if digest > FAILED { Duration::ZERO } else { TRUSTED };
+        let within = if digest > FAILED { FRESH } else { TRUSTED };
         let state = self.state(number, within);
         match &*state {
             State::Failed(error) => Err(*error),

@@ -12,11 +12,14 @@ use super::crew::{FEW, gather_rest};
 use super::fetch::Watch;
 use super::files::{Files, Used};
 use super::stream::{AHEAD, Stream};
-use super::{File, sys, tile};
+use super::{File, share, sys, tile};
 use crate::runs::{Run, View};
 
 /// What fails tells how many bytes were written before, at least.
 type Written = std::result::Result<(), (usize, Errno)>;
+
+/// So many bytes of a file that is not mapped are read and not mapped.
+const FEW_BYTES: u64 = 512;
 
 thread_local! {
     /// Where strided windows are gathered: one buffer for each thread, kept for the next request.
@@ -211,6 +214,10 @@ impl File {
 
     /// Copies a run of this very file, whatever covers it.
     pub(super) fn gather_own(self: &Arc<File>, run: &Run, target: &mut [u8]) -> Result<()> {
+        // A mapping costs more than a few bytes of a file of which no more may be wanted.
+        if run.blocks() == 1 && run.length <= FEW_BYTES && share(&self.windows).is_empty() {
+            return read_exact(self.fd(), target, run.offset);
+        }
         let reach = run.reach();
         if let Some((map, start)) = self.map_for_reading(&reach)? {
             let run = Run { offset: run.offset - start, ..*run };

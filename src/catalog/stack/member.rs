@@ -1,7 +1,7 @@
 //! One member of a stack: its file is opened, and described.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::AsFd;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::catalog::describe::Problem;
-use crate::catalog::formats::format_of_content;
-use crate::catalog::reader::{Recorder, SiblingRecorder};
+use crate::catalog::reader::{Recorder, SiblingRecorder, read_at};
 use crate::catalog::resolve::Root;
 use crate::catalog::{Stamp, is_regular};
 use crate::format::raw::{self, Spec};
 use crate::format::stack::{Glob, Named, Plan};
-use crate::format::{Array, Container, Content, FORMATS, Format, Refusal};
+use crate::format::{Array, Container, Content, FORMATS, Format, HEAD, Refusal};
 use crate::name;
+use crate::source::ReadAt;
 use crate::store::{File, Store};
 
 /// Where the members of a stack are looked for.
@@ -102,7 +102,7 @@ impl Site {
         }
         self.check_rights(&path, &stat)?;
         let file = self.store.file(fd)?;
-        match self.parse(&path, &file) {
+        match self.parse(&path, &file, stat.st_size as u64) {
             Ok(content) => Ok(match pick(content, &inside) {
                 Ok(array) => Found::Array { array: Box::new(array), file, stamp: Stamp::from(&stat) },
                 Err(why) => Found::Odd(why),
@@ -132,20 +132,22 @@ impl Site {
         Ok(None)
     }
 
-    fn parse(&self, path: &Path, file: &File) -> Result<Content, Problem> {
+    fn parse(&self, path: &Path, file: &File, len: u64) -> Result<Content, Problem> {
         let _whole = file.whole_sums();
-        let len = file.len()?;
         if let Some(spec) = &self.raw {
             return Ok(Content::One(spec.array(len)?));
         }
         let failed = Cell::new(None);
-        let reader =
+        let recorder =
             Recorder { fd: file.fd(), len, parts: RefCell::default(), hasher: RefCell::default(), failed: &failed };
+        let mut head = [0; HEAD];
+        let count = read_at(file.fd(), &mut head, 0)?;
+        let reader = Headed { head: &head[..count], rest: &recorder };
         let folder = path.parent().unwrap_or(Path::new(""));
         let siblings = SiblingRecorder { root: &self.root, folder, read: RefCell::default(), failed: &failed };
         let shown = name::escape(path.file_name().unwrap_or_default().as_bytes());
         let by_name = || FORMATS.iter().copied().find(|format| format.stem(&shown).is_some());
-        let format = match format_of_content(file.fd().as_fd())? {
+        let format = match FORMATS.iter().copied().find(|format| format.knows(reader.head)) {
             Some(format) => format,
             None => by_name().unwrap_or(&raw::Raw as &dyn Format),
         };
@@ -157,6 +159,23 @@ impl Site {
             Some(error) => Err(error.into()),
             None => Ok(parsed?),
         }
+    }
+}
+
+/// A file of which the first bytes have been read.
+struct Headed<'a> {
+    head: &'a [u8],
+    rest: &'a Recorder<'a>,
+}
+
+impl ReadAt for Headed<'_> {
+    fn len(&self) -> u64 {
+        self.rest.len()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let end = offset.saturating_add(buffer.len() as u64);
+        if end > self.head.len() as u64 { self.rest.read_at(buffer, offset) } else { self.head.read_at(buffer, offset) }
     }
 }
 
