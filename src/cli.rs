@@ -23,6 +23,7 @@ mod hint;
 mod info;
 mod logging;
 mod ls;
+mod machines;
 mod mount;
 mod mounted;
 mod path;

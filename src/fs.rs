@@ -10,6 +10,7 @@
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
 //! - `open`, `io`: handles, reading and writing, truncation, syncing.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
+//! - `ranges`: locks of programs, as locks on the array file.
 //! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ mod open;
 mod patches;
 mod picture;
 mod preview;
+mod ranges;
 mod served;
 mod special;
 mod spool;
@@ -47,6 +49,7 @@ pub use io::{Source, Truncated, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
+pub use ranges::Wanted;
 pub use special::walk_arrays;
 pub use stats::{Begun, Op, Times};
 
@@ -54,6 +57,7 @@ use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
+use ranges::Ranges;
 use served::Served;
 use stats::Stats;
 use stats::usage::Arrays;
@@ -131,6 +135,7 @@ pub struct Fs {
     inodes: Inodes,
     coherence: Coherence,
     served: Served,
+    ranges: Ranges,
     counters: Counters,
     stats: Stats,
     arrays: Arrays,
@@ -147,6 +152,7 @@ impl Fs {
             inodes: Inodes::default(),
             coherence: Coherence::default(),
             served: Served::default(),
+            ranges: Ranges::default(),
             counters: Counters::default(),
             stats: Stats::default(),
             arrays: Arrays::default(),

@@ -20,8 +20,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::io::{Errno, Result, retry_on_intr};
+use rustix::fs::{FileType, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::{Errno, Result};
 
 mod copy;
 mod fetch;
@@ -30,12 +30,14 @@ mod locks;
 mod maps;
 #[cfg(test)]
 pub(crate) mod panics;
+mod remote;
 mod stream;
 mod sum;
 mod sync;
 pub use copy::{gather, read, write};
 pub use files::{Files, Pieces};
 pub use maps::has_room_for_a_thread;
+pub use remote::{Lock, lock_bytes, stat_anew, test_bytes};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
 pub use sync::sync;
@@ -63,6 +65,8 @@ pub struct Limits {
     pub files: u32,
     /// As `files`, for folders that are being listed.
     pub folders: u32,
+    /// Whether other machines write to the files, too: see `remote`.
+    pub remote: bool,
 }
 
 /// What the store has done so far.
@@ -117,6 +121,8 @@ pub struct File {
     fixed_len: Option<u64>,
     /// Whether it lies in memory (tmpfs): there, reading a hole through a mapping would fill it.
     in_memory: bool,
+    /// Whether it is read and written past the page cache.
+    is_direct: bool,
     /// The mapped windows, few of them.
     windows: RwLock<Vec<maps::Window>>,
     unmappable: AtomicBool,
@@ -187,6 +193,11 @@ impl Store {
         })
     }
 
+    /// Whether other machines write to the files, too.
+    pub fn is_remote(&self) -> bool {
+        self.limits.remote
+    }
+
     /// Whether files are kept open by such a descriptor ([`Limits::files`]).
     fn keeps(&self, descriptor: &OwnedFd) -> bool {
         (descriptor.as_raw_fd() as u32) < self.limits.files
@@ -214,6 +225,9 @@ impl Store {
             FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
             _ => return Err(Errno::INVAL),
         };
+        let direct = if self.limits.remote { remote::open_directly(&readable) } else { None };
+        let is_direct = direct.is_some();
+        let readable = direct.unwrap_or(readable);
         let in_memory = rustix::fs::fstatfs(&readable).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
         // Readahead would bring pages in that nobody asked for. Where advice is not taken, reads are the same.
         let _ = rustix::fs::fadvise(&readable, 0, None, rustix::fs::Advice::Random);
@@ -224,8 +238,9 @@ impl Store {
             writable: OnceLock::new(),
             fixed_len,
             in_memory,
+            is_direct,
             windows: RwLock::default(),
-            unmappable: AtomicBool::new(false),
+            unmappable: AtomicBool::new(self.limits.remote),
             turns: RwLock::new(()),
             sums: Mutex::new(()),
             locks: Mutex::default(),
@@ -310,10 +325,8 @@ impl File {
     }
 
     fn open_writable(&self) -> Result<OwnedFd> {
-        // The same inode, whatever its name is by now.
-        let name = format!("/proc/self/fd/{}", self.readable.as_raw_fd());
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let opened = retry_on_intr(|| rustix::fs::open(name.as_str(), flags, Mode::empty()))?;
+        let direct = if self.is_direct { OFlags::DIRECT } else { OFlags::empty() };
+        let opened = remote::open_again(&self.readable, OFlags::RDWR | direct)?;
         let _ = rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::Random);
         Ok(opened)
     }

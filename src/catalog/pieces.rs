@@ -78,6 +78,8 @@ pub(super) struct ArrayFiles {
     names: Arc<dyn Names>,
     fill: Vec<u8>,
     errors: Arc<Errors>,
+    /// Files that were opened before are looked up again.
+    fresh: Mutex<Instant>,
     /// Folders in which files were made, and not yet synced.
     unsynced: Mutex<HashSet<PathBuf>>,
 }
@@ -102,6 +104,7 @@ impl ArrayFiles {
             names,
             fill,
             errors: Arc::default(),
+            fresh: Mutex::new(Instant::now()),
             unsynced: Mutex::default(),
         }
     }
@@ -124,7 +127,9 @@ impl ArrayFiles {
         if self.root.shared {
             self.check_rights(path, &stat)?;
         }
-        self.store.file(opened).map(Some)
+        let file = self.store.file(opened)?;
+        file.refresh();
+        Ok(Some(file))
     }
 
     /// As [`ArrayFiles::open_path`]; where there are too few descriptors, other pieces are closed for it.
@@ -276,6 +281,7 @@ impl Pieces for ArrayFiles {
     fn open(&self, piece: u64) -> Result<Option<Arc<File>>> {
         if let Some(held) = lock(&self.opened.0).get(&(self.number, piece))
             && held.since.elapsed() < TRUSTED
+            && held.since >= *lock(&self.fresh)
         {
             return Ok(Some(held.file.clone()));
         }
@@ -295,6 +301,10 @@ impl Pieces for ArrayFiles {
 
     fn sync(&self) -> Result<()> {
         self.sync_all().inspect_err(|&error| self.errors.record(error))
+    }
+
+    fn refresh(&self) {
+        *lock(&self.fresh) = Instant::now();
     }
 
     fn error_mark(&self) -> u64 {

@@ -13,6 +13,8 @@ pub(super) enum Item {
     FetchGap(u64),
     UpdateChecksums,
     Cache(CacheMode),
+    /// `shared` or `no_shared`.
+    Shared(bool),
     /// Passed on to the kernel.
     Kernel(&'static str),
 }
@@ -73,6 +75,8 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         ("update_checksums", None) => Item::UpdateChecksums,
         ("list_max", _) => Item::ListMax(number()?),
         ("fetch_gap", Some(size)) => Item::FetchGap(super::mount::parse_size(size)?),
+        ("shared", None) => Item::Shared(true),
+        ("no_shared", None) => Item::Shared(false),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
         ("cache", Some("pages")) => Item::Cache(CacheMode::Pages),
         (key, None) if IGNORED.contains(&key) => return Ok(None),
@@ -82,7 +86,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         }
         _ => {
             return Err(format!(
-                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, {}",
+                "{option}: is no option of afbfs; it knows ro, allow_other, follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, shared, no_shared, {}",
                 KERNEL.join(", ")
             ));
         }

@@ -17,6 +17,7 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::machines::Machines;
 use super::unmounter::Unmounter;
 use super::{Failure, SourceArgs, absolute, fstab, logging, privileges};
 use crate::catalog::{self, Catalog};
@@ -33,8 +34,9 @@ const SWEEP: Duration = Duration::from_secs(1);
 const SHARES: u64 = 4;
 /// There is a thread that serves for so many descriptors, if there are not more than were asked for.
 const THREADS: u64 = 8;
-/// What is started beside those: the threads that drop pages, unmount, wait for signals and sweep, and a helper that unmounts.
-const OTHERS: usize = 5;
+/// What is started beside those: the threads that drop pages, unmount, wait for signals, sweep, and wait for locks, and a helper that
+/// unmounts.
+const OTHERS: usize = 6;
 /// What it writes once the mount answers.
 const READY: &[u8] = b"ready\n";
 
@@ -73,11 +75,18 @@ pub(super) struct Args {
     /// write. After a crash between the two, the file's own programs may take the array for damaged
     #[arg(long)]
     update_checksums: bool,
+    /// Other machines write to SOURCE, too, which lies on a file system that they share: whoever opens a slice sees what was closed
+    /// or synced before on any of them, no byte is written back that was not written here, and locks hold for all
+    #[arg(long, overrides_with = "no_shared")]
+    shared: bool,
+    /// No other machine writes to SOURCE, though it lies on a file system that machines share
+    #[arg(long, overrides_with = "shared")]
+    no_shared: bool,
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
-    /// cache=MODE, fetch_gap=SIZE, update_checksums, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
+    /// cache=MODE, fetch_gap=SIZE, update_checksums, shared, no_shared, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
     #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
     options: Vec<Options>,
     #[command(flatten)]
@@ -125,6 +134,7 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
             fstab::Item::FetchGap(gap) => args.fetch_gap = gap,
             fstab::Item::UpdateChecksums => args.update_checksums = true,
             fstab::Item::Cache(mode) => args.cache = mode,
+            fstab::Item::Shared(shared) => (args.shared, args.no_shared) = (shared, !shared),
             fstab::Item::Kernel(option) => kernel.push(option),
         }
     }
@@ -150,7 +160,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 /// Everything but mounting: opens the source, and checks that the two places can go together.
 fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure> {
     let point = mount_point(&args.mountpoint)?;
-    let limits = Limits { gap: args.fetch_gap, ..Limits::of_process(descriptors) };
+    let machines = machines_of(args);
+    machines.check(&args.source, args.update_checksums)?;
+    let limits = Limits { gap: args.fetch_gap, remote: machines.several, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
         ..args.source_args.catalog_options(args.allow_other)
@@ -172,6 +184,10 @@ fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure>
         )));
     }
     Ok((catalog, point))
+}
+
+fn machines_of(args: &Args) -> Machines {
+    Machines::of(&args.source, (args.shared || args.no_shared).then_some(args.shared))
 }
 
 /// The absolute path of the mount point. A dead mount that is left there is cleared.
@@ -284,7 +300,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     try_threads(threads + OTHERS)?;
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let server = match Server::new(fs.clone(), device, threads, share) {
+    let mut server = match Server::new(fs.clone(), device, threads, share) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -292,6 +308,13 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     };
     log::info!("{} mounted at {}", args.source.display(), point.display());
+    machines_of(args).log(&args.source);
+    if catalog.store().is_remote()
+        && let Err(failure) = start_locks(&mut server)
+    {
+        mounted.unmount()?;
+        return Err(failure);
+    }
     // All other threads are started by this one, with what it has left.
     let unmounter = match confine(args, &catalog, &mounted) {
         Ok(unmounter) => unmounter,
@@ -339,6 +362,22 @@ fn try_threads(count: usize) -> Result<(), Failure> {
         started
     });
     started.map_err(|error| too_few("the threads that serve", &error))
+}
+
+/// Starts the thread that serves those who wait for a lock. It has no capability.
+fn start_locks(server: &mut Server) -> Result<(), Failure> {
+    let serve = server.lock_service();
+    let (started, outcome) = std::sync::mpsc::channel();
+    start("locks", move || {
+        let kept = privileges::keep(privileges::NONE);
+        let stays = kept.is_ok();
+        // Whoever started it waits for it.
+        let _ = started.send(kept);
+        if stays {
+            serve();
+        }
+    })?;
+    outcome.recv().map_err(Failure::new)?.map_err(Failure::new)
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {

@@ -27,6 +27,9 @@ pub fn sync(files: &Files, view: &View, window: Range<u64>, extent: Range<u64>) 
         Files::One(file) => file,
         Files::Many(pieces) => return pieces.sync(),
     };
+    if file.is_remote() {
+        return file.sync_all();
+    }
     let mine = || {
         let runs = view.runs(window.clone());
         Ranges { runs, current: None, pending: None }.map(|(_, range)| range)

@@ -1,0 +1,125 @@
+//! Whether other machines write to the source, too, so that it is to be mounted for them (`--shared`).
+
+use std::path::Path;
+
+use super::Failure;
+use crate::mount;
+
+/// Types of file systems that machines share, as the table of mounts calls them.
+const SHARED: &[&str] = &[
+    "9p",
+    "acfs",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "fuse.ceph",
+    "fuse.ceph-fuse",
+    "fuse.davfs",
+    "fuse.glusterfs",
+    "fuse.juicefs",
+    "fuse.lizardfs",
+    "fuse.mfs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.saunafs",
+    "fuse.seaweedfs",
+    "fuse.sshfs",
+    "gfs2",
+    "gpfs",
+    "lustre",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "pvfs2",
+    "smb3",
+    "virtiofs",
+];
+
+/// What is known of who writes to a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Machines {
+    /// Whether it is mounted for several machines.
+    pub(super) several: bool,
+    /// What there is to say about it.
+    note: Option<String>,
+}
+
+impl Machines {
+    /// Looks at what the source lies on. `asked` is what `--shared` or `--no-shared` said.
+    pub(super) fn of(source: &Path, asked: Option<bool>) -> Machines {
+        let found = source.canonicalize().ok().and_then(|source| mount::containing(&source));
+        Machines::on(found.as_ref().map_or("an unknown file system", |entry| &entry.kind), asked)
+    }
+
+    fn on(kind: &str, asked: Option<bool>) -> Machines {
+        let is_shared = SHARED.contains(&kind);
+        let note = match asked {
+            None if is_shared => Some(format!(
+                "lies on {kind}, which machines share: mounted as with --shared; if no other one writes there, --no-shared is faster"
+            )),
+            None if kind == "fuse" || kind.starts_with("fuse.") || kind.starts_with("fuseblk") => {
+                Some(format!("lies on {kind}: if other machines write there, too, mount it with --shared"))
+            }
+            Some(false) if is_shared => Some(format!(
+                "lies on {kind}, and is mounted with --no-shared: if another machine writes there, what it wrote may be lost"
+            )),
+            _ => None,
+        };
+        Machines { several: asked.unwrap_or(is_shared), note }
+    }
+
+    /// Refuses what cannot be done while others write.
+    ///
+    /// # Errors
+    /// For `--update-checksums`.
+    pub(super) fn check(&self, source: &Path, update_checksums: bool) -> Result<(), Failure> {
+        if self.several && update_checksums {
+            return Err(Failure(format!(
+                "{}: --update-checksums cannot go with --shared: machines that write at once would leave a wrong checksum; \
+                 if no other machine writes, mount with --no-shared",
+                source.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Logs what there is to say.
+    pub(super) fn log(&self, source: &Path) {
+        if let Some(note) = &self.note {
+            log::warn!("{}: {note}", source.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_decides_unless_somebody_does() {
+        let check = |kind, asked, several, word: &str| {
+            let found = Machines::on(kind, asked);
+            assert_eq!(found.several, several, "{kind} {asked:?}");
+            let note = found.note.unwrap_or_default();
+            assert!(note.contains(word) && note.is_empty() == word.is_empty(), "{kind} {asked:?}: {note}");
+        };
+        check("ext4", None, false, "");
+        check("ext4", Some(true), true, "");
+        check("ext4", Some(false), false, "");
+        for kind in ["nfs4", "fuse.glusterfs", "lustre"] {
+            check(kind, None, true, "as with --shared");
+            check(kind, Some(true), true, "");
+            check(kind, Some(false), false, "may be lost");
+        }
+        check("fuse.bindfs", None, false, "mount it with --shared");
+        check("fuse", None, false, "mount it with --shared");
+        check("fuse.bindfs", Some(true), true, "");
+    }
+
+    #[test]
+    fn the_names_are_in_order() {
+        assert!(SHARED.is_sorted());
+    }
+}
