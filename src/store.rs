@@ -46,8 +46,9 @@ mod tile;
 
 pub use sys::{ProcessUsage, process_usage};
 
-/// `f_type` of tmpfs, from statfs(2).
+/// `f_type` of tmpfs, from statfs(2), and of NFS.
 const TMPFS: u64 = 0x0102_1994;
+const NFS: u64 = 0x6969;
 
 /// How much may be mapped and open at once. See [`Limits::of_process`].
 #[derive(Clone, Copy, Debug)]
@@ -225,10 +226,10 @@ impl Store {
             FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
             _ => return Err(Errno::INVAL),
         };
-        let direct = if self.limits.remote { remote::open_directly(&readable) } else { None };
+        let kind = rustix::fs::fstatfs(&readable).map_or(0, |fs| fs.f_type as u64);
+        let direct = if self.limits.remote && kind == NFS { remote::open_directly(&readable) } else { None };
         let is_direct = direct.is_some();
         let readable = direct.unwrap_or(readable);
-        let in_memory = rustix::fs::fstatfs(&readable).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
         // Readahead would bring pages in that nobody asked for. Where advice is not taken, reads are the same.
         let _ = rustix::fs::fadvise(&readable, 0, None, rustix::fs::Advice::Random);
         let file = Arc::new(File {
@@ -237,7 +238,7 @@ impl Store {
             readable,
             writable: OnceLock::new(),
             fixed_len,
-            in_memory,
+            in_memory: kind == TMPFS,
             is_direct,
             windows: RwLock::default(),
             unmappable: AtomicBool::new(self.limits.remote),

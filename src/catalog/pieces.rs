@@ -270,7 +270,11 @@ impl ArrayFiles {
         }
         let mut folders = std::mem::take(&mut *lock(&self.unsynced)).into_iter();
         let open = |folder: &Path| self.root.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY);
-        let outcome = folders.try_for_each(|folder| rustix::fs::fsync(open(&folder)?));
+        let outcome = folders.try_for_each(|folder| match rustix::fs::fsync(open(&folder)?) {
+            // Some network file systems sync no folders: a name that was made there is as durable as it gets.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            answer => answer,
+        });
         // Of those behind one that failed nothing is known yet.
         lock(&self.unsynced).extend(folders);
         outcome

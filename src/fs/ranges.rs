@@ -35,7 +35,9 @@ pub struct Wanted {
 
 /// The owners of locks, by array file and number.
 #[derive(Debug, Default)]
-pub(super) struct Ranges(Mutex<HashMap<(FileId, u64), Arc<Mutex<Owner>>>>);
+pub(super) struct Ranges(Mutex<Owners>);
+
+type Owners = HashMap<(FileId, u64), Arc<Mutex<Owner>>>;
 
 /// What an owner holds of a file.
 #[derive(Debug, Default)]

@@ -1,10 +1,13 @@
 //! Files that other machines write, too, on a file system that they share.
 //!
 //! Nothing of such a file is mapped: the client of a network file system writes mapped pages back as wholes, and with them
-//! bytes that nobody here has written. The page cache may do the same to what is written with `pwrite(2)` (NFS extends a
-//! write to the whole page, FUSE does with its write-back cache), and shows what was read long ago. So files are opened for direct I/O
-//! where that takes any offset and length, as NFS and FUSE do. Elsewhere (local disks, Lustre) the page cache is used, dropped whenever
-//! a view is opened, and its file system is relied on to keep bytes apart.
+//! bytes that nobody here has written. What `pwrite(2)` writes, FUSE sends byte for byte (unless its server asks for a write-back cache),
+//! and so do file systems that keep pages apart by locks of their own (Lustre, GPFS, OCFS2). NFS extends it to the whole page where that is in
+//! memory; there files are opened for direct I/O, which takes any offset and length on NFS. On FUSE it may not: GlusterFS hands it on to disks that
+//! want whole blocks, and tells so only when the bytes are lost.
+//!
+//! Where there is a page cache it is dropped whenever a view is opened, and the file is opened anew, which is when file systems look
+//! whether what they have is still true.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -173,4 +176,53 @@ pub fn lock_bytes(file: impl AsFd, lock: Lock, bytes: &Range<u64>) -> Result<()>
 /// What `fcntl(2)` answers.
 pub fn test_bytes(file: impl AsFd, lock: Lock, bytes: &Range<u64>) -> Result<Option<Lock>> {
     retry_on_intr(|| sys::test_bytes(&file, lock, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File as Plain;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn blocks_are_read_at_once_where_little_lies_between_them() {
+        let spans = |run: &Run| {
+            let (mut spans, mut first) = (Vec::new(), 0);
+            while first < run.blocks() {
+                let (span, next) = span_of(run, first);
+                spans.push((span, next - first));
+                first = next;
+            }
+            spans
+        };
+        assert_eq!(spans(&Run::line(Some(0), 100, 8, 24, 5)), [(100..204, 5)]);
+        assert_eq!(spans(&Run::line(Some(0), 1000, 8, -24, 5)), [(904..1008, 5)]);
+        let wide = GAP as i64 + 9;
+        let single = |k: u64| (k * wide as u64..k * wide as u64 + 8, 1);
+        assert_eq!(spans(&Run::line(Some(0), 0, 8, wide, 3)), [single(0), single(1), single(2)]);
+        // No longer than what is read at once.
+        let long = spans(&Run::line(Some(0), 0, 8, 4096, 1000));
+        assert!(long.len() > 3 && long.iter().all(|(span, _)| span.end - span.start <= SPAN));
+        assert_eq!(long.iter().map(|(_, count)| count).sum::<u64>(), 1000);
+    }
+
+    #[test]
+    fn locks_exclude_each_other_by_bytes_and_by_descriptor() {
+        let plain = tempfile::tempfile().unwrap();
+        plain.write_all_at(&[0; 100], 0).unwrap();
+        let name = format!("/proc/self/fd/{}", plain.as_raw_fd());
+        let open = || Plain::options().read(true).write(true).open(&name).unwrap();
+        let (one, two) = (open(), open());
+        lock_bytes(&one, Lock::Exclusive, &(10..20)).unwrap();
+        assert_eq!(lock_bytes(&two, Lock::Shared, &(19..30)), Err(Errno::AGAIN));
+        assert_eq!(test_bytes(&two, Lock::Shared, &(0..100)), Ok(Some(Lock::Exclusive)));
+        assert_eq!(test_bytes(&one, Lock::Shared, &(0..100)), Ok(None));
+        lock_bytes(&two, Lock::Exclusive, &(20..30)).unwrap();
+        lock_bytes(&one, Lock::Unlocked, &(10..15)).unwrap();
+        lock_bytes(&two, Lock::Shared, &(0..15)).unwrap();
+        assert_eq!(test_bytes(&one, Lock::Exclusive, &(0..15)), Ok(Some(Lock::Shared)));
+        drop(two);
+        lock_bytes(&one, Lock::Exclusive, &(0..100)).unwrap();
+    }
 }

@@ -76,7 +76,7 @@ class Faulty:
 
 
 @contextlib.contextmanager
-def faulty_disk(folder, beside, *how):
+def faulty_disk(folder, beside):
     """A disk that fails on demand, mounted at a folder; `beside` is where its files lie."""
     needs_root()
     program = Path(binary()).parent / "examples/faulty-fuse"
@@ -87,7 +87,7 @@ def faulty_disk(folder, beside, *how):
     files.mkdir(exist_ok=True)
     rules.touch()
     disk = Faulty(folder, files, rules)
-    with subprocess.Popen([program, files, folder, rules, *how]) as served:
+    with subprocess.Popen([program, files, folder, rules]) as served:
         disk.pid = served.pid
         try:
             eventually(lambda: is_mounted(folder), "the faulty disk is mounted")

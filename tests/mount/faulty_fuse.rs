@@ -5,9 +5,6 @@
 //! is answered with an errno, given as a number, where it touches a byte from START to END. Operations that touch no
 //! bytes count as touching the first. Where ANSWER is `wait`, the request waits until there is no such rule any more. A
 //! rule `direct NAME 0 1 yes` has the file opened without the page cache, so that it cannot be mapped.
-//!
-//! With `writeback` as a fourth word the kernel keeps what is written in its page cache, and writes whole pages back later. Two such
-//! disks of one folder are as two machines that share a file system, each with a cache that knows nothing of the other.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -21,8 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
     BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    LockOwner, OpenAccMode, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
 /// Nothing is believed for longer than the moment: the folder is looked at each time.
@@ -36,8 +33,6 @@ type Answer<T> = Result<T, Errno>;
 struct Faulty {
     folder: PathBuf,
     rules: PathBuf,
-    /// Whether the kernel writes pages back.
-    writeback: bool,
     names: Mutex<HashMap<u64, OsString>>,
     files: Mutex<HashMap<u64, Arc<File>>>,
     opened: AtomicU64,
@@ -147,13 +142,6 @@ fn changed(found: &Metadata) -> SystemTime {
 }
 
 impl Filesystem for Faulty {
-    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        if self.writeback && config.add_capabilities(InitFlags::FUSE_WRITEBACK_CACHE).is_err() {
-            return Err(io::Error::other("the kernel has no write-back cache"));
-        }
-        Ok(())
-    }
-
     fn lookup(&self, _req: &Request, _parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         match self.check("lookup", name, 0, 1).and_then(|()| self.attr(name)) {
             Ok(attr) => reply.entry(&TTL, &attr, GENERATION),
@@ -276,14 +264,11 @@ impl Filesystem for Faulty {
 
 fn main() -> io::Result<()> {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (folder, mountpoint, rules, writeback) = match &words[..] {
-        [folder, mountpoint, rules] => (folder, mountpoint, rules, false),
-        [folder, mountpoint, rules, word] if word == "writeback" => (folder, mountpoint, rules, true),
-        _ => return Err(io::Error::other("usage: faulty-fuse FOLDER MOUNTPOINT RULES [writeback]")),
+    let [folder, mountpoint, rules] = &words[..] else {
+        return Err(io::Error::other("usage: faulty-fuse FOLDER MOUNTPOINT RULES"));
     };
     let (names, files) = (Mutex::default(), Mutex::default());
-    let faulty =
-        Faulty { folder: folder.into(), rules: rules.into(), writeback, names, files, opened: AtomicU64::new(1) };
+    let faulty = Faulty { folder: folder.into(), rules: rules.into(), names, files, opened: AtomicU64::new(1) };
     let mut config = Config::default();
     config.n_threads = Some(THREADS);
     config.clone_fd = true;

@@ -1,5 +1,5 @@
 """Several machines: mounts with --shared over one folder. Where caches matter, each sees the folder through a disk of its own, whose
-kernel cache knows nothing of the other's and writes whole pages back (faulty_fuse.rs)."""
+kernel cache knows nothing of the other's and keeps what it has across opens (faulty_fuse.rs)."""
 
 import contextlib
 import errno
@@ -49,14 +49,14 @@ NAMES = pytest.mark.parametrize("name", ["npy", "raw"])
 
 
 @contextlib.contextmanager
-def two_disks(scratch, *options, how=("writeback",)):
+def two_disks(scratch, *options):
     files = scratch / "files"
     files.mkdir()
     whole = np.arange(np.prod(SHAPE), dtype="<f8").reshape(SHAPE)
     np.save(files / "npy.npy", whole)
     whole.tofile(files / "raw_96x64_float64.raw")
     with contextlib.ExitStack() as stack:
-        disks = [stack.enter_context(faulty_disk(scratch / f"disk{at}", scratch, *how)) for at in (1, 2)]
+        disks = [stack.enter_context(faulty_disk(scratch / f"disk{at}", scratch)) for at in (1, 2)]
         mounts = [stack.enter_context(mounted(disk.path, *options)) for disk in disks]
         yield Machines(mounts, files)
 
@@ -110,7 +110,7 @@ def test_what_is_synced_on_one_machine_is_seen_by_the_next_open_on_the_other(mac
 
 def test_without_the_option_a_machine_shows_what_it_saw_before(scratch):
     """What the tests here rely on: the disks below do not know of each other."""
-    with two_disks(scratch, how=()) as machines:
+    with two_disks(scratch) as machines:
         one, two = machines
         before = read(two, "npy", "col/3")
         one.write(view("npy", "col/3"), bytes(8 * SHAPE[0]))
