@@ -41,6 +41,7 @@ mod pieces;
 mod reader;
 mod resolve;
 
+pub(crate) use contents::is_array_folder;
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
 
@@ -94,6 +95,8 @@ pub struct Options {
     pub shared: bool,
     /// Whether arrays may be written over which their file keeps a checksum, which is then brought up to date.
     pub update_checksums: bool,
+    /// Whether no file is written, since all changes go to overlays ([`Store::cover`]). Then any file may be changed.
+    pub covered: bool,
 }
 
 /// Which links to files are followed; those to folders never are.
@@ -195,6 +198,7 @@ impl Catalog {
                 links: options.links,
                 shared: options.shared,
                 remote: store.is_remote(),
+                covered: options.covered,
                 own_device: OnceLock::new(),
             }),
             only,
@@ -383,7 +387,7 @@ impl Catalog {
     fn open_named(&self, number: usize) -> Result<OwnedFd, Errno> {
         let path = self.named_path(number).ok_or(Errno::NOENT)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        rustix::fs::open(path, flags, Mode::empty())
+        self.root.unnoticed(flags, |flags| rustix::fs::open(&path, flags, Mode::empty()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each subcommand is a file; [`run`] hands over and turns failures into messages and an exit status (0, 1 for a
 //! failure, 2 for wrong usage).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,29 +13,41 @@ use clap::{Args, Parser, Subcommand};
 use crate::catalog::Links;
 use crate::format::raw::Spec;
 
+mod append;
+mod background;
 mod cat;
 mod check;
+mod cow;
+mod cp;
+mod create;
 mod doctor;
 mod examples;
 mod expr;
 mod filter;
 mod fstab;
+mod helper;
 mod hint;
 mod info;
 mod logging;
 mod ls;
 mod machines;
+mod manual;
 mod mount;
 mod mounted;
+mod notify;
 mod path;
 mod place;
 mod privileges;
+mod progress;
+mod size;
 mod stat;
 mod style;
 mod table;
 mod umount;
 mod unmounter;
 mod unpack;
+mod unwritten;
+mod views;
 
 /// Shows every slice of every array file as a plain file.
 #[derive(Debug, Parser)]
@@ -64,18 +77,34 @@ enum Command {
     Ls(ls::Args),
     /// Show all that is known of an array, and what can be done with it
     Info(info::Args),
-    /// Write a slice to standard output, with no mount
+    /// Write slices to standard output, with no mount
     Cat(cat::Args),
+    /// Write a file into a slice, with no mount
+    Cp(cp::Args),
+    /// Make a new array file, sparse or filled
+    Create(create::Args),
+    /// Add rows from standard input to an array file
+    Append(append::Args),
     /// Show what a mount has done so far, or does now
     Stat(stat::Args),
     /// Check whether everything is there that mounting needs
     Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
+    /// List what a mount with --cow has changed
+    Diff(cow::DiffArgs),
+    /// Write what a mount with --cow has changed into the array files
+    Commit(cow::CommitArgs),
     /// Print the path of a NumPy expression
     Path(path::Args),
     /// Print the NumPy expression of a path
     Expr(expr::Args),
+    /// Print what a shell needs to complete the words of afbfs
+    #[command(after_help = "Example:\n  afbfs completions bash >~/.local/share/bash-completion/completions/afbfs")]
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages, of each subcommand one
+    #[command(after_help = "Example:\n  afbfs man man1 && man -l man1/afbfs-mount.1")]
+    Man(manual::ManArgs),
 }
 
 /// How array files are found; the same for all subcommands that open some.
@@ -107,7 +136,7 @@ impl SourceArgs {
             (false, true) => Links::Never,
             (false, false) => Links::Inside,
         };
-        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false }
+        crate::catalog::Options { links, shared, arrays: self.arrays.clone(), update_checksums: false, covered: false }
     }
 }
 
@@ -119,6 +148,11 @@ impl Failure {
     fn new(message: impl fmt::Display) -> Failure {
         Failure(message.to_string())
     }
+
+    /// One of which another process has told.
+    fn said() -> Failure {
+        Failure(String::new())
+    }
 }
 
 impl<E: std::error::Error> From<E> for Failure {
@@ -127,34 +161,66 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Ends with status 2, as for any wrong usage that is seen only after the arguments have been read.
+fn usage(message: &str) -> ! {
+    refuse_usage(&clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{message}\n")))
+}
+
 /// Where an array lies, as a path that names no file.
 fn absolute(path: &std::path::Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Runs the command that was typed.
+/// Runs the command that was typed, or the mount that mount(8) asks for.
 pub fn run() -> ExitCode {
-    // Usage errors end here, with status 2.
-    let cli = Cli::try_parse().unwrap_or_else(|error| refuse_usage(&error));
-    cli.color.hold();
-    let outcome = match cli.command {
-        Command::Mount(args) => mount::run(args),
+    let called: Vec<OsString> = std::env::args_os().collect();
+    match helper::words(&called) {
+        Ok(None) => {
+            // Usage errors end here, with status 2.
+            let cli = Cli::try_parse_from(&called).unwrap_or_else(|error| refuse_usage(&error));
+            cli.color.hold();
+            conclude(execute(cli.command, &called), ExitCode::FAILURE)
+        }
+        Ok(Some(words)) => {
+            let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| helper::end(&error));
+            cli.color.hold();
+            conclude(execute(cli.command, &words), helper::FAILED.into())
+        }
+        Err(failure) => conclude(Err(failure), helper::FAILED.into()),
+    }
+}
+
+fn execute(command: Command, words: &[OsString]) -> Result<(), Failure> {
+    match command {
+        Command::Mount(args) => mount::run(args, words),
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Diff(args) => cow::diff(&args),
+        Command::Commit(args) => cow::commit(&args),
         Command::Stat(args) => stat::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Cp(args) => cp::run(&args),
+        Command::Create(args) => create::run(&args),
+        Command::Append(args) => append::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Path(args) => path::run(&args),
         Command::Expr(args) => expr::run(&args),
-    };
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+    }
+}
+
+fn conclude(outcome: Result<(), Failure>, failed: ExitCode) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
-            let mark = style::WRONG.bold();
-            anstream::eprintln!("{mark}afbfs:{mark:#} {message}");
-            ExitCode::FAILURE
+            if !message.is_empty() {
+                let mark = style::WRONG.bold();
+                anstream::eprintln!("{mark}afbfs:{mark:#} {message}");
+            }
+            failed
         }
     }
 }

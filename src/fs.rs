@@ -8,13 +8,14 @@
 //! - `lookup`, `attr`, `listing`: names, attributes, directories.
 //! - `body`, `elements`, `picture`, `preview`: what a slice file shows, in its form and type.
 //! - `changes`, `patches`, `spool`, `stream`: what is stored of what was written; text that is being written.
-//! - `open`, `io`: handles, reading and writing, truncation, syncing.
+//! - `open`, `io`, `sync`, `whole`: handles, reading and writing, truncation, syncing; a file that is written as a whole.
+//! - `orders`: what is written under `.afbfs`.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
 //! - `ranges`: locks of programs, as locks on the array file.
 //! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -32,6 +33,7 @@ mod listing;
 mod lookup;
 mod nodes;
 mod open;
+mod orders;
 mod patches;
 mod picture;
 mod preview;
@@ -41,7 +43,9 @@ mod special;
 mod spool;
 mod stats;
 mod stream;
+mod sync;
 mod tree;
+mod whole;
 
 pub use attr::{Attr, Changes, Kind, SetTime};
 pub use coherence::Cached;
@@ -74,6 +78,21 @@ pub struct Settings {
     pub cache: Cache,
     /// Whether files are locked while they are open, where the programs of their format do so.
     pub lock: bool,
+    /// Whether whoever may read a file may change what is shown of it: the changes are that user's own.
+    pub readers_write: bool,
+    /// Whose the files are shown to be.
+    pub shown: Shown,
+}
+
+/// Owner, group and mode that are shown, and checked by the kernel, in place of those of the array files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Owner of everything but the list of all arrays.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Permission bits that nobody has; all others are shown, as far as there can be any. Access lists are not.
+    pub umask: Option<u32>,
 }
 
 /// What the kernel's page cache may be used for.
@@ -89,7 +108,14 @@ pub enum Cache {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { read_only: false, list_max: 100_000, cache: Cache::None, lock: true }
+        Settings {
+            read_only: false,
+            list_max: 100_000,
+            cache: Cache::None,
+            lock: true,
+            readers_write: false,
+            shown: Shown::default(),
+        }
     }
 }
 
@@ -137,6 +163,8 @@ pub struct Fs {
     served: Served,
     ranges: Ranges,
     counters: Counters,
+    /// Whether a commit is under way.
+    commits: AtomicBool,
     stats: Stats,
     arrays: Arrays,
 }
@@ -154,6 +182,7 @@ impl Fs {
             served: Served::default(),
             ranges: Ranges::default(),
             counters: Counters::default(),
+            commits: AtomicBool::new(false),
             stats: Stats::default(),
             arrays: Arrays::default(),
         }

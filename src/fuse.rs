@@ -44,7 +44,7 @@ mod server;
 mod shares;
 
 pub use probe::{Offer, probe};
-pub use server::Server;
+pub use server::{Others, Server};
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
 use locks::{Waiting, wanted};

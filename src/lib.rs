@@ -17,12 +17,13 @@
 //! | [`source`] | the traits that formats read through | nothing |
 //! | [`form`] | the suffixes of slice names: what the file of a slice looks like in each | `dtype`, `layout`, `convert` |
 //! | [`format`](mod@format) | array formats: bytes in, descriptions out; containers are trees of arrays | `dtype`, `layout`, `grid`, `convert`, `source` |
-//! | [`store`] | the bytes of array files: mapped, gathered, scattered, synced | `runs` |
+//! | [`store`] | the bytes of array files: mapped, gathered, scattered, synced; and of overlays over them | `runs` |
 //! | [`catalog`] | which arrays a folder holds, found on demand, kept within the folder | `name`, `source`, `format`, `store` |
 //! | [`unpack`] | plain copies of compressed arrays; finds arrays as `catalog` does, writes through `store`, and knows no file system | `dtype` to `catalog` |
+//! | [`overlay`] | which overlay belongs to which array file, what they differ in, and writing that back (`--cow`) | `format` to `catalog` |
 //! | [`fs`] | the file system as an ordinary struct: inodes, attributes, handles, coherence | all before it |
 //! | [`fuse`] | the thin adapter to the kernel | `fs` |
-//! | [`mount`] | mounting and unmounting, the kernel's table of mounts | nothing |
+//! | [`mount`] | mounting and unmounting, the kernel's table of mounts, who keeps one busy | nothing |
 //! | [`cli`] | the command | all before it |
 //!
 //! `dtype` to `name` are pure: no files, no system calls, no log. `tests/tidy.rs` checks the order, the purity, and the
@@ -65,16 +66,19 @@
 //! - A cache of elements. The page cache of the array file is the one cache, shared with every other program.
 //! - A record of names. Every name is parsed when it is looked up.
 //! - Reading ahead, opening ahead, an index of the source. A folder is listed by names alone.
-//! - A configuration file, and state between mounts.
-//! - Owners and modes of our own: views have those of the array file, and the kernel checks them.
+//! - A configuration file, and state between mounts (but for `--cow-dir`, which is asked for).
+//! - Owners and modes of our own: views have those of the array file, or those that options name, and the kernel checks them.
 //!
 //! # Decisions that may surprise
 //!
 //! - *Up to 64 axes*, as in NumPy 2; many programs stop at 32. Arrays that NumPy writes can be shown.
 //! - *Mounting and unmounting is done in [`mount`]*, and not by fuser: in 0.18 that unmounts whatever is mounted at the
 //!   path once our own mount has been removed by somebody else. Here a mount is known by its device number.
-//! - *There is no module for overlays.* Nothing needs one yet; its place in the order, behind `catalog`, is kept free in
-//!   `tests/tidy.rs`.
+//! - *Overlays are below the store, and what is asked of them above the catalog.* To whoever reads and writes through [`store`], an array file with
+//!   an overlay is a file like any other; only [`store::File`] knows that some of its pages lie elsewhere. [`overlay`] decides whose they are.
+//! - *The command commits, not the process behind the mount*, which has given up writing to the source: so that nothing that it does can
+//!   change an array file. The two work together by orders that the command writes to `.afbfs/overlay.json`, and neither waits for the other: what is
+//!   written in between is known, and stays in the overlay.
 //! - *Integers wrap in `as/`*, as `astype` has it, though floats saturate, where NumPy leaves open what comes out.
 //! - *A text is read as it is written*, front to back, and what it says is stored when it is complete. A program that goes back to
 //!   an earlier place of a new text gets ESPIPE: the text itself is not kept, only its numbers.
@@ -101,6 +105,14 @@
 //! any offset, and writes, for which the form says which headers mean the same as its own. A test in `tests/mount/test_forms.py` has the
 //! program that owns the form read it and write it.
 
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    target_endian = "little",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!("afbfs runs on Linux on 64-bit, little-endian x86-64 and aarch64, and nowhere else");
+
 pub mod catalog;
 pub mod cli;
 pub mod convert;
@@ -113,6 +125,7 @@ pub mod grid;
 pub mod layout;
 pub mod mount;
 pub mod name;
+pub mod overlay;
 pub mod runs;
 pub mod source;
 pub mod store;

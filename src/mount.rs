@@ -23,6 +23,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
 };
 
+mod holders;
 mod table;
 
 use table::find_device;
@@ -39,6 +40,10 @@ pub struct Options {
     pub allow_other: bool,
     /// Further options for the kernel: `noexec`, `noatime`, `nodiratime`.
     pub kernel: Vec<&'static str>,
+    /// Bytes of a read that the kernel asks for at once.
+    pub max_read: Option<u32>,
+    /// Have `fusermount3` wait for this process, and unmount should it die.
+    pub auto_unmount: bool,
 }
 
 /// Why mounting or unmounting failed.
@@ -64,8 +69,10 @@ pub struct Mount {
     pub point: PathBuf,
     /// Its device number, as `st_dev` gives it.
     pub device: u64,
-    /// Whether the setuid helper has mounted it, which unmounts it as well.
+    /// Whether only the setuid helper can unmount it.
     pub by_helper: bool,
+    /// What the helper waits for that unmounts when this process dies: the other end of its socket.
+    pub watched: Option<Arc<OwnedFd>>,
     /// The connection to the kernel, which lasts as long as the mount does.
     connection: Arc<OwnedFd>,
 }
@@ -75,14 +82,18 @@ pub struct Mount {
 /// # Errors
 /// If there is no `/dev/fuse`, no helper, or no right to mount there.
 pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountError> {
-    let (device, by_helper) = match mount_directly(point, options) {
-        Ok(device) => (device, false),
+    let directly = if options.auto_unmount { Err(Errno::PERM) } else { mount_directly(point, options) };
+    let (device, socket) = match directly {
+        Ok(device) => (device, None),
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) if !Path::new("/dev/fuse").exists() => {
             return fail(
                 "/dev/fuse does not exist: load the kernel module (modprobe fuse), or give the container the device",
             );
         }
-        Err(Errno::PERM | Errno::ACCESS) => (mount_by_helper(point, options)?, true),
+        Err(Errno::PERM | Errno::ACCESS) => {
+            let (device, socket) = mount_by_helper(point, options)?;
+            (device, Some(socket))
+        }
         Err(Errno::NOSPC) => {
             return fail(format!(
                 "{}: there are as many mounts as may be: unmount some, or allow more (sysctl fs.mount-max)",
@@ -96,7 +107,11 @@ pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountE
         Err(error) => return fail(format!("/dev/fuse: {error}")),
     };
     match find(point) {
-        Some(entry) => Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper, connection })),
+        Some(entry) => {
+            let by_helper = socket.is_some() && !rustix::process::geteuid().is_root();
+            let watched = socket.filter(|_| options.auto_unmount).map(Arc::new);
+            Ok((device, Mount { point: point.to_owned(), device: entry.device, by_helper, watched, connection }))
+        }
         None => fail(format!("{}: was mounted, but is not in /proc/self/mountinfo", point.display())),
     }
 }
@@ -104,13 +119,14 @@ pub fn mount(point: &Path, options: &Options) -> Result<(OwnedFd, Mount), MountE
 fn mount_directly(point: &Path, options: &Options) -> Result<OwnedFd, Errno> {
     let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let ids = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let other = if options.allow_other { ",allow_other" } else { "" };
-    let data = format!(
-        "fd={},rootmode=40000,user_id={},group_id={},default_permissions{other}",
-        device.as_raw_fd(),
-        ids.0,
-        ids.1
-    );
+    let mut data =
+        format!("fd={},rootmode=40000,user_id={},group_id={},default_permissions", device.as_raw_fd(), ids.0, ids.1);
+    if options.allow_other {
+        data.push_str(",allow_other");
+    }
+    if let Some(bytes) = options.max_read {
+        data.push_str(&format!(",max_read={bytes}"));
+    }
     let data = CString::new(data).map_err(|_| Errno::INVAL)?;
     let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
     if options.read_only {
@@ -128,8 +144,9 @@ fn mount_directly(point: &Path, options: &Options) -> Result<OwnedFd, Errno> {
     Ok(device)
 }
 
-/// Asks `fusermount3` to mount. It sends the descriptor over the socket that `_FUSE_COMMFD` names.
-fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountError> {
+/// Asks `fusermount3` to mount. It sends the descriptor over the socket that `_FUSE_COMMFD` names, of which our end is given
+/// as well.
+fn mount_by_helper(point: &Path, options: &Options) -> Result<(OwnedFd, OwnedFd), MountError> {
     let failed = |error: io::Error| {
         let remedy =
             if error.kind() == io::ErrorKind::WouldBlock { "; allow this user more processes (ulimit -u)" } else { "" };
@@ -147,6 +164,12 @@ fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountErro
     }
     if options.allow_other {
         list.push_str(",allow_other");
+    }
+    if let Some(bytes) = options.max_read {
+        list.push_str(&format!(",max_read={bytes}"));
+    }
+    if options.auto_unmount {
+        list.push_str(",auto_unmount");
     }
     for option in &options.kernel {
         list.push(',');
@@ -173,10 +196,15 @@ fn mount_by_helper(point: &Path, options: &Options) -> Result<OwnedFd, MountErro
     };
     drop(theirs);
     let received = receive_descriptor(&ours);
-    let output = helper.wait_with_output().map_err(failed)?;
     match received {
-        Ok(Some(device)) => Ok(device),
+        // It stays, and waits for the end of this process.
+        Ok(Some(device)) if options.auto_unmount => Ok((device, ours)),
+        Ok(Some(device)) => {
+            helper.wait_with_output().map_err(failed)?;
+            Ok((device, ours))
+        }
         Ok(None) | Err(_) => {
+            let output = helper.wait_with_output().map_err(failed)?;
             let said = String::from_utf8_lossy(&output.stderr);
             let hint = if said.contains("user_allow_other") {
                 "; without that line in /etc/fuse.conf, mount without --allow-other"
@@ -259,11 +287,18 @@ pub fn unmount_path(point: &Path, lazy: bool) -> Result<(), MountError> {
     }
 }
 
+/// Says who keeps a mount busy, as far as that can be seen, and what to do.
 fn busy(point: &Path) -> String {
+    let shown = point.display();
+    let holders: String = holders::of(point).iter().map(|holder| format!("\n  {holder}")).collect();
+    let who = if holders.is_empty() {
+        " something uses it that cannot be seen: a process of another user or in a container, a loop device, swap space"
+    } else {
+        &holders
+    };
     format!(
-        "{0}: busy: a program has a file open there or works in it (lsof +f -- {0} lists them); \
-         end it, or detach the mount with afbfs umount --lazy {0}",
-        point.display()
+        "{shown}: busy:{who}\nend what uses it, or wait until that has ended; or detach the mount with: \
+         afbfs umount --lazy {shown}"
     )
 }
 

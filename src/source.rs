@@ -52,6 +52,20 @@ impl ReadAt for [u8] {
     }
 }
 
+/// The same, where something sized is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory<'a>(pub &'a [u8]);
+
+impl ReadAt for Memory<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+}
+
 /// A file that has nothing beside it.
 #[derive(Debug)]
 pub struct Alone;

@@ -28,20 +28,23 @@ mod fetch;
 mod files;
 mod locks;
 mod maps;
+mod overlay;
 #[cfg(test)]
 pub(crate) mod panics;
 mod remote;
 mod stream;
 mod sum;
 mod sync;
-pub use copy::{gather, read, write};
+pub use copy::{gather, read, read_copied, write};
 pub use files::{Files, Pieces};
 pub use maps::has_room_for_a_thread;
+pub use overlay::{Layer, Mark, PAGE, Pages as ChangedPages, Record, Shelf};
 pub use remote::{Lock, lock_bytes, stat_anew, test_bytes};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
-pub use sync::sync;
+pub use sync::{sync, unwritten};
 mod sys;
+pub use sys::close_on_exec;
 mod tile;
 
 pub use sys::{ProcessUsage, process_usage};
@@ -98,6 +101,8 @@ pub struct Store {
     held: Mutex<maps::Held>,
     /// The open files, so that each is open once and its write errors reach everybody.
     files: Mutex<HashMap<FileId, Weak<File>>>,
+    /// Where changes go, if the files themselves are not written.
+    shelf: OnceLock<Arc<Shelf>>,
     /// What was done.
     pub counters: Counters,
 }
@@ -134,6 +139,7 @@ pub struct File {
     locks: Mutex<locks::Locks>,
     dirty: AtomicBool,
     errors: Errors,
+    cover: Option<overlay::Cover>,
 }
 
 /// The last write error of a file, or of some: a counter of errors above, the errno below.
@@ -190,6 +196,7 @@ impl Store {
             limits,
             held: Mutex::new(maps::Held::new(&limits)),
             files: Mutex::default(),
+            shelf: OnceLock::new(),
             counters: Counters::default(),
         })
     }
@@ -209,11 +216,34 @@ impl Store {
         (descriptor.as_raw_fd() as u32) < self.limits.folders
     }
 
+    /// From now on no file is written that is opened here: changes go to the shelf's overlays, and reads show these.
+    pub fn cover(&self, shelf: Arc<Shelf>) {
+        // Said once, before any file is opened.
+        let _ = self.shelf.set(shelf);
+    }
+
+    /// Where changes go, if the files themselves are not written.
+    pub fn shelf(&self) -> Option<&Arc<Shelf>> {
+        self.shelf.get()
+    }
+
     /// Takes a file over that was opened for reading; one that is open already is shared.
     ///
     /// # Errors
     /// What `fstat(2)` answers; EINVAL if it is neither a regular file nor a block device.
     pub fn file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        self.take_over(readable, self.shelf.get())
+    }
+
+    /// The same of a file that is written itself in any case.
+    ///
+    /// # Errors
+    /// As [`Store::file`].
+    pub fn plain_file(self: &Arc<Store>, readable: OwnedFd) -> Result<Arc<File>> {
+        self.take_over(readable, None)
+    }
+
+    fn take_over(self: &Arc<Store>, readable: OwnedFd, shelf: Option<&Arc<Shelf>>) -> Result<Arc<File>> {
         let stat = rustix::fs::fstat(&readable)?;
         let id = FileId { device: stat.st_dev, inode: stat.st_ino };
         let known = |files: &HashMap<FileId, Weak<File>>| files.get(&id).and_then(Weak::upgrade);
@@ -247,6 +277,7 @@ impl Store {
             locks: Mutex::default(),
             dirty: AtomicBool::new(false),
             errors: Errors::default(),
+            cover: shelf.map(|shelf| overlay::Cover::new(shelf, id)),
         });
         let mut files = lock(&self.files);
         // Another thread may have been quicker.
@@ -308,8 +339,11 @@ impl File {
     /// A descriptor open for writing, opened the first time that it is needed.
     ///
     /// # Errors
-    /// What `open(2)` answers: EACCES, EROFS, EPERM.
+    /// What `open(2)` answers: EACCES, EROFS, EPERM. EROFS for one that is covered.
     pub fn writable(&self) -> Result<BorrowedFd<'_>> {
+        if self.is_covered() {
+            return Err(Errno::ROFS);
+        }
         if self.writable.get().is_none() {
             // Another thread may have been quicker: then its descriptor serves, and this one goes.
             let _ = self.writable.set(self.open_writable()?);
@@ -337,6 +371,8 @@ impl File {
     /// # Errors
     /// EMFILE where its descriptors are none of those that are kept ([`Limits::files`]); as [`File::writable`].
     pub fn keep(&self, write: bool) -> Result<()> {
+        // One that is covered is only read, whatever becomes of it.
+        let write = write && !self.is_covered();
         if write && self.writable.get().is_none() {
             let opened = self.open_writable()?;
             if self.store.keeps(&opened) {
@@ -361,6 +397,9 @@ impl File {
     pub fn touch(&self) -> Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        if self.is_covered() {
+            return self.set_overlay_times(&Timestamps { last_access: same, last_modification: now });
+        }
         let fd = self.writable()?;
         match rustix::fs::futimens(fd, &Timestamps { last_access: same, last_modification: now }) {
             // Only the owner may set one of the times; whoever may write may set both.

@@ -40,7 +40,8 @@ mod stream;
 mod target;
 mod zarr;
 
-use output::Pending;
+pub(crate) use output::Pending;
+pub(crate) use target::header;
 
 /// The largest chunk that is decoded, in bytes. Blosc and LZ4 have smaller limits themselves, HDF5 has this one.
 pub const MAX_CHUNK: u64 = 1 << 32;
@@ -111,13 +112,13 @@ fn go_on(watch: &dyn Watch) -> Result<(), Fault> {
 
 /// An open file, read as formats do.
 #[derive(Debug)]
-struct Disk {
+pub(crate) struct Disk {
     file: File,
     len: u64,
 }
 
 impl Disk {
-    fn new(file: File) -> io::Result<Disk> {
+    pub(crate) fn new(file: File) -> io::Result<Disk> {
         let len = file.metadata()?.len();
         Ok(Disk { file, len })
     }

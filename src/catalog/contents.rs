@@ -12,7 +12,7 @@ use crate::name;
 pub(super) type Members = Vec<(Vec<String>, Result<Arc<Description>, Arc<str>>)>;
 
 /// Whether a folder is an array: a file in it says so.
-pub(super) fn is_array_folder(folder: &Path) -> bool {
+pub(crate) fn is_array_folder(folder: &Path) -> bool {
     let says_so = |name: &&str| {
         let path = folder.join(name);
         // No FIFO that would be waited for, and no file without end.

@@ -2,7 +2,7 @@
 //! one that is missing.
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -115,6 +115,12 @@ impl ArrayFiles {
     }
 
     fn open_path(&self, path: &Path) -> Result<Option<Arc<File>>> {
+        // Where the source is not written, pieces are made elsewhere.
+        if let Some(shelf) = self.store.shelf()
+            && let Some(made) = shelf.open_made(&self.root.path.join(path))?
+        {
+            return self.store.plain_file(made).map(Some);
+        }
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
         let (opened, stat) = match self.root.open_with_stat(path, flags) {
             Ok(opened) => opened,
@@ -181,6 +187,11 @@ impl ArrayFiles {
 
     /// Makes the file of a piece, filled, under a name of its own, and then gives it its name, unless another one was quicker.
     fn make(&self, path: &Path, len: u64) -> Result<()> {
+        if let Some(shelf) = self.store.shelf() {
+            let described = rustix::fs::fstat(self.root.open_below(&self.described, OFlags::PATH)?)?;
+            let rights = (described.st_mode & 0o666, described.st_uid, described.st_gid);
+            return shelf.make_file(&self.root.path.join(path), rights, |made| self.fill(made, len));
+        }
         let parent = path.parent().unwrap_or(Path::new(""));
         let folder = self.make_folder(parent)?;
         let name = path.file_name().ok_or(Errno::INVAL)?;
@@ -199,7 +210,7 @@ impl ArrayFiles {
         let mut names = (0..TRIES).map(|_| temporary()).map(|name| open(&name).map(|made| (made, name)));
         let taken = |opened: &Result<_>| matches!(opened, Err(Errno::EXIST));
         let (made, temporary) = names.find(|opened| !taken(opened)).unwrap_or(Err(Errno::IO))?;
-        let outcome = self.fill(&made, len).and_then(|()| {
+        let outcome = self.fill(made.as_fd(), len).and_then(|()| {
             // Where that is not allowed it belongs to whoever made it.
             let owner = (rustix::fs::Uid::from_raw(described.st_uid), rustix::fs::Gid::from_raw(described.st_gid));
             let _ = rustix::fs::fchown(&made, Some(owner.0), Some(owner.1));
@@ -227,7 +238,7 @@ impl ArrayFiles {
         }
     }
 
-    fn fill(&self, made: &OwnedFd, len: u64) -> Result<()> {
+    fn fill(&self, made: BorrowedFd<'_>, len: u64) -> Result<()> {
         if self.fill.iter().all(|&byte| byte == 0) {
             return rustix::fs::ftruncate(made, len);
         }
@@ -267,6 +278,9 @@ impl ArrayFiles {
         };
         for file in mine.iter().filter(|file| file.is_dirty()) {
             file.sync_all()?;
+        }
+        if let Some(shelf) = self.store.shelf() {
+            shelf.sync_made()?;
         }
         let mut folders = std::mem::take(&mut *lock(&self.unsynced)).into_iter();
         let open = |folder: &Path| self.root.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY);

@@ -38,6 +38,8 @@ pub(super) struct Root {
     pub(super) shared: bool,
     /// Whether other machines write to the files, too.
     pub(super) remote: bool,
+    /// Whether files stay as they are, as far as that can be.
+    pub(super) covered: bool,
     pub(super) own_device: OnceLock<u64>,
 }
 
@@ -50,9 +52,24 @@ impl Root {
         self.open_with_stat(path, flags).map(|(opened, _)| opened)
     }
 
-    /// The same, and what `fstat(2)` says of it.
+    /// Opens in such a way that reading does not move the time of access, where files are to stay as they are and
+    /// this process may ask for that (the owner may).
+    pub(super) fn unnoticed<T>(&self, flags: OFlags, open: impl Fn(OFlags) -> Result<T>) -> Result<T> {
+        if !self.covered || flags.contains(OFlags::PATH) {
+            return open(flags);
+        }
+        match open(flags | OFlags::NOATIME) {
+            Err(Errno::PERM) => open(flags),
+            opened => opened,
+        }
+    }
+
+    /// The same as [`Root::open_below`], and what `fstat(2)` says of it.
     pub(super) fn open_with_stat(&self, path: &Path, flags: OFlags) -> Result<(OwnedFd, Stat)> {
-        let flags = flags | OFlags::CLOEXEC;
+        self.unnoticed(flags | OFlags::CLOEXEC, |flags| self.open_now(path, flags))
+    }
+
+    fn open_now(&self, path: &Path, flags: OFlags) -> Result<(OwnedFd, Stat)> {
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         if self.links == Links::Never {
             resolve |= ResolveFlags::NO_SYMLINKS;

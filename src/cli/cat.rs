@@ -1,95 +1,121 @@
-//! `afbfs cat`: the bytes of a file in the tree, with no mount.
+//! `afbfs cat`: the bytes of files in the tree, with no mount.
 
-use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::views::{CHUNK, Places, Tree, places};
 use super::{Failure, SourceArgs};
-use crate::catalog::Catalog;
-use crate::fs::{Access, Fs, Kind, ROOT, Settings, Source};
-use crate::store::{Limits, Store};
+use crate::fs::{Access, Source};
 
-/// Bytes that are read at once.
-const CHUNK: usize = 1 << 20;
+/// So many bytes tell whether a file may be shown on a terminal; a pipe holds as many.
+const HEAD: usize = 4096;
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  afbfs cat ./data a/row/42 | od -A d -t f8")]
+#[command(after_help = "\
+A VIEW is a path as below a mount of SOURCE; for one file, its array's name may be left out. SOURCE and VIEW may \
+also be one path. Several views come one after the other.
+
+Examples:
+  afbfs cat ./data a/row/42 | od -A d -t f8
+  afbfs cat ./data/a/row/3.txt
+  afbfs cat a.npy as/f4/col/0.csv row/0.csv")]
 pub(super) struct Args {
-    /// Folder of array files, or one array file
-    source: PathBuf,
-    /// Path of the slice, as below a mount of SOURCE; for one file, its array's name may be left out
-    view: String,
+    /// Folder of array files, or one array file, and views in it: SOURCE VIEW..., or SOURCE/VIEW...
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write to a terminal even what is no text
+    #[arg(short, long)]
+    force: bool,
     #[command(flatten)]
     source_args: SourceArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let catalog = Catalog::open(&args.source, args.source_args.catalog_options(false), Store::new(Limits::default()))?;
-    let mut named = catalog.named();
-    let only = match (named.next(), named.next()) {
-        (Some((name, _)), None) => Some(name.to_owned()),
-        _ => catalog.only_file().map(|origin| catalog.shown_path(&origin)),
-    };
-    drop(named);
-    let fs = Fs::new(Arc::new(catalog), Settings::default());
-    let found = match (find(&fs, &args.view), only) {
-        (Err(Errno::NOENT), Some(only)) => find(&fs, &format!("{only}/{}", args.view)),
-        (found, _) => found,
-    };
-    let inode = found.map_err(|error| refusal(&fs, &args.view).unwrap_or_else(|| explain(args, error)))?;
-    let handle = fs.open(inode, Access::default()).map_err(|error| explain(args, error))?.handle;
-    let mut offset = 0;
-    loop {
-        // Straight from the array file's mapping to the kernel, which stops at a fault: nothing may look at the bytes here.
-        let written = fs
-            .read(handle, offset, CHUNK, Source::Direct, |bytes| rustix::io::retry_on_intr(|| write_some(bytes)))
-            .map_err(|error| explain(args, error))?;
-        match written {
-            Ok(0) | Err(Errno::PIPE) => break,
-            Ok(count) => offset += count as u64,
-            Err(Errno::FAULT) => return Err(explain(args, Errno::IO)),
-            Err(error) => return Err(error.into()),
+    let is_checked = std::io::stdout().is_terminal() && !args.force;
+    for Places { source, views } in places(&args.paths)? {
+        let tree = Tree::open(&source, &args.source_args)?;
+        for view in views {
+            if !copy(&tree, &view, is_checked)? {
+                return Ok(());
+            }
         }
     }
     Ok(())
+}
+
+/// Copies a file to standard output. Gives whether anybody reads on.
+fn copy(tree: &Tree, view: &str, is_checked: bool) -> Result<bool, Failure> {
+    let handle = tree.open_file(view, Access::default())?;
+    if is_checked && !is_text(tree, handle).map_err(|error| tree.failure(view, error))? {
+        return Err(Failure(format!(
+            "{}: is no text, which a terminal may take for commands; pipe it to od, name a text such as {view}.txt, or \
+             give --force",
+            tree.shown(view)
+        )));
+    }
+    let mut offset = 0;
+    let goes_on = loop {
+        // Straight from the array file's mapping to the kernel, which stops at a fault: nothing may look at the bytes here.
+        let written = tree
+            .fs
+            .read(handle, offset, CHUNK, Source::Direct, |bytes| rustix::io::retry_on_intr(|| write_some(bytes)))
+            .map_err(|error| tree.failure(view, error))?;
+        match written {
+            Ok(0) => break true,
+            Err(Errno::PIPE) => break false,
+            Ok(count) => offset += count as u64,
+            Err(Errno::FAULT) => return Err(tree.failure(view, Errno::IO)),
+            Err(error) => return Err(Failure(format!("standard output: {error}"))),
+        }
+    };
+    tree.fs.release(handle);
+    Ok(goes_on)
 }
 
 fn write_some(bytes: &[u8]) -> Result<usize, Errno> {
     if bytes.is_empty() { Ok(0) } else { rustix::io::write(std::io::stdout(), bytes) }
 }
 
-fn find(fs: &Fs, view: &str) -> Result<u64, Errno> {
-    let mut inode = ROOT;
-    let mut kind = Kind::Folder;
-    for name in view.split('/').filter(|name| !name.is_empty() && *name != ".") {
-        let attr = fs.lookup(inode, OsStr::new(name))?;
-        (inode, kind) = (attr.inode, attr.kind);
-    }
-    if kind == Kind::Folder { Err(Errno::ISDIR) } else { Ok(inode) }
+/// Whether a file begins with text. Its bytes come by way of a pipe, as the kernel may touch a mapping that faults.
+fn is_text(tree: &Tree, handle: u64) -> Result<bool, Errno> {
+    let (from, into) = rustix::pipe::pipe()?;
+    let piped = tree.fs.read(handle, 0, HEAD, Source::Direct, |bytes| match bytes {
+        [] => Ok(0),
+        _ => rustix::io::write(&into, bytes),
+    })?;
+    let count = piped.map_err(|error| if error == Errno::FAULT { Errno::IO } else { error })?;
+    let mut head = vec![0; count];
+    let count = if count == 0 { 0 } else { rustix::io::read(&from, &mut head)? };
+    Ok(looks_like_text(&head[..count]))
 }
 
-/// What the file `error` says, where the path leads into an array that is not served.
-fn refusal(fs: &Fs, view: &str) -> Option<Failure> {
-    let ends = view.match_indices('/').map(|(at, _)| at).chain([view.len()]);
-    let inode = ends.into_iter().find_map(|end| find(fs, &format!("{}/error", &view[..end])).ok())?;
-    let handle = fs.open(inode, Access::default()).ok()?.handle;
-    let text = fs.read(handle, 0, CHUNK, Source::Direct, <[u8]>::to_vec).ok()?;
-    Some(Failure(String::from_utf8_lossy(&text).trim_end().to_owned()))
-}
-
-fn explain(args: &Args, error: Errno) -> Failure {
-    if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP)
-        && let Some(why) = super::hint::why_missing(&args.source, &args.source_args, &args.view)
-    {
-        return why;
-    }
-    let (view, source) = (&args.view, args.source.display());
-    let remedy = match error {
-        Errno::NOENT => format!("; afbfs ls {source} lists the arrays"),
-        Errno::ISDIR => "; it is a folder, name a file in it, such as data or row/0".to_owned(),
-        _ => String::new(),
+/// Whether bytes are UTF-8, of which the last character may be cut, and nothing that controls a terminal.
+fn looks_like_text(head: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
     };
-    Failure(format!("{view} of {source}: {error}{remedy}"))
+    !valid.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t' | '\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_like_text;
+
+    #[test]
+    fn only_text_looks_like_it() {
+        for text in ["", "1 2.5 -3e4\n", "name\tüöä\r\n"] {
+            assert!(looks_like_text(text.as_bytes()), "{text}");
+        }
+        // A character that the end cuts.
+        assert!(looks_like_text(&"ab ü".as_bytes()[..4]));
+        for binary in [&b"\0"[..], b"\x93NUMPY", b"\x1b[2J", b"a\x07", "\u{9b}".as_bytes(), b"\xff\xff"] {
+            assert!(!looks_like_text(binary), "{binary:?}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::Failure;
+use super::mount::start;
+use super::{Failure, privileges};
+use crate::fuse::Server;
 use crate::mount;
 
 /// Types of file systems that machines share, as the table of mounts calls them.
@@ -48,7 +50,11 @@ pub(super) struct Machines {
 
 impl Machines {
     /// Looks at what the source lies on. `asked` is what `--shared` or `--no-shared` said.
-    pub(super) fn of(source: &Path, asked: Option<bool>) -> Machines {
+    pub(super) fn of(source: &Path, asked: Option<bool>, cow: bool) -> Machines {
+        if cow && asked != Some(true) {
+            // Nothing is written there, and nobody else sees what is.
+            return Machines { several: false, note: None };
+        }
         let found = source.canonicalize().ok().and_then(|source| mount::containing(&source));
         Machines::on(found.as_ref().map_or("an unknown file system", |entry| &entry.kind), asked)
     }
@@ -73,8 +79,14 @@ impl Machines {
     /// Refuses what cannot be done while others write.
     ///
     /// # Errors
-    /// For `--update-checksums`.
-    pub(super) fn check(&self, source: &Path, update_checksums: bool) -> Result<(), Failure> {
+    /// For `--update-checksums` and `--cow`.
+    pub(super) fn check(&self, source: &Path, update_checksums: bool, cow: bool) -> Result<(), Failure> {
+        if self.several && cow {
+            return Err(Failure(format!(
+                "{}: --cow cannot go with --shared: what is written is shown by this mount alone; leave one of them out",
+                source.display()
+            )));
+        }
         if self.several && update_checksums {
             return Err(Failure(format!(
                 "{}: --update-checksums cannot go with --shared: machines that write at once would leave a wrong checksum; \
@@ -85,11 +97,30 @@ impl Machines {
         Ok(())
     }
 
-    /// Logs what there is to say.
-    pub(super) fn log(&self, source: &Path) {
+    /// Logs what there is to say, and starts the thread that serves those who wait for a lock, if locks are to reach other machines. It
+    /// has no capability.
+    ///
+    /// # Errors
+    /// If there is no thread to be had, or the kernel does not take privileges back.
+    pub(super) fn start(&self, source: &Path, server: &mut Server) -> Result<(), Failure> {
         if let Some(note) = &self.note {
             log::warn!("{}: {note}", source.display());
         }
+        if !self.several {
+            return Ok(());
+        }
+        let serve = server.lock_service();
+        let (started, outcome) = std::sync::mpsc::channel();
+        start("locks", move || {
+            let kept = privileges::keep(privileges::NONE);
+            let stays = kept.is_ok();
+            // Whoever started it waits for it.
+            let _ = started.send(kept);
+            if stays {
+                serve();
+            }
+        })?;
+        outcome.recv().map_err(Failure::new)?.map_err(Failure::new)
     }
 }
 

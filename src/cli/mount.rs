@@ -1,44 +1,34 @@
-//! `afbfs mount`: checks what was asked, mounts, and serves; in the background, once the mount answers.
-//!
-//! The background process is this program started anew, before it has any thread: it reports on its standard
-//! output that the mount answers, or fails with a message on the standard error that it shares with its
-//! parent. So the parent's exit status is true, and no fork is needed.
+//! `afbfs mount`: checks what was asked, mounts, and serves; in the background, once the mount answers (see
+//! [`super::background`]).
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::machines::Machines;
+use super::size::parse_size;
 use super::unmounter::Unmounter;
-use super::{Failure, SourceArgs, absolute, fstab, logging, privileges};
+use super::{Failure, SourceArgs, absolute, background, fstab, logging, notify, privileges};
 use crate::catalog::{self, Catalog};
-use crate::fs::{Cache, Fs, Settings};
-use crate::fuse::Server;
+use crate::fs::{Cache, Fs, Settings, Shown};
+use crate::fuse::{Others, Server};
 use crate::mount::{self, Mount, is_within};
+use crate::overlay;
 use crate::store::{Limits, Store, lock};
 
-/// For how long the background process may take to mount.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How often files that were removed are let go.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Each user but the one who mounts may have so many-th a part of the descriptors open.
 const SHARES: u64 = 4;
 /// There is a thread that serves for so many descriptors, if there are not more than were asked for.
 const THREADS: u64 = 8;
-/// What is started beside those: the threads that drop pages, unmount, wait for signals, sweep, and wait for locks, and a helper that
-/// unmounts.
+/// What is started beside those: threads that drop pages, unmount, wait for signals and locks, and sweep; a helper that unmounts.
 const OTHERS: usize = 6;
-/// What it writes once the mount answers.
-const READY: &[u8] = b"ready\n";
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:\n  afbfs mount ./data /mnt/arrays && od -A d -t f8 /mnt/arrays/a/row/42\n\n\
@@ -57,6 +47,19 @@ pub(super) struct Args {
     /// Let other users in; the kernel checks their rights by owner, mode and ACL of the array files
     #[arg(long)]
     allow_other: bool,
+    /// Let root in beside the user who mounts, and nobody else
+    #[arg(long, conflicts_with = "allow_other")]
+    allow_root: bool,
+    /// Show everything as owned by the user of this number. The kernel checks rights by what is shown; array files are opened with
+    /// the rights of the user who mounts
+    #[arg(long, value_name = "N", value_parser = fstab::parse_id)]
+    uid: Option<u32>,
+    /// Show everything as of the group of this number
+    #[arg(long, value_name = "N", value_parser = fstab::parse_id)]
+    gid: Option<u32>,
+    /// Show all permission bits but these (octal), in place of those of the array files and of their access lists
+    #[arg(long, value_name = "MODE", value_parser = fstab::parse_umask)]
+    umask: Option<u32>,
     /// Threads that serve requests
     #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -75,18 +78,33 @@ pub(super) struct Args {
     /// write. After a crash between the two, the file's own programs may take the array for damaged
     #[arg(long)]
     update_checksums: bool,
-    /// Other machines write to SOURCE, too, which lies on a file system that they share: whoever opens a slice sees what was closed
-    /// or synced before on any of them, no byte is written back that was not written here, and locks hold for all
+    /// Other machines write to SOURCE, too: who opens a slice sees what was closed before on any of them, and locks hold for all
     #[arg(long, overrides_with = "no_shared")]
     shared: bool,
     /// No other machine writes to SOURCE, though it lies on a file system that machines share
     #[arg(long, overrides_with = "shared")]
     no_shared: bool,
+    /// Copy on write: the array files never change. What is written is shown by this mount alone, and forgotten when it is
+    /// unmounted, unless afbfs commit has written it into the array files
+    #[arg(long, conflicts_with = "read_only")]
+    cow: bool,
+    /// Keep what is written with --cow in this folder (made where there is none), for the next mount of SOURCE with it
+    #[arg(long, value_name = "DIR", conflicts_with = "read_only")]
+    cow_dir: Option<PathBuf>,
     /// Log to this file instead of syslog (or standard error, in the foreground)
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Options as in /etc/fstab, separated by commas: ro, allow_other, follow_links, threads=N, list_max=N,
-    /// cache=MODE, fetch_gap=SIZE, update_checksums, shared, no_shared, noexec, noatime, nodiratime; those for mount(8) and systemd are ignored
+    /// Show this name as the source in the table of mounts, in place of the path
+    #[arg(long, value_name = "NAME")]
+    fsname: Option<String>,
+    /// Bytes of a read that the kernel asks for at once, at most
+    #[arg(long, value_name = "N")]
+    max_read: Option<u32>,
+    /// Have fusermount3 unmount should the process die
+    #[arg(long)]
+    auto_unmount: bool,
+    /// Options as in /etc/fstab, separated by commas: ro, rw, noexec, noatime, nodiratime, and those above by their long names
+    /// (threads=N, allow_other); those for mount(8) and systemd are ignored
     #[arg(short = 'o', value_name = "OPTIONS", value_parser = parse_options)]
     options: Vec<Options>,
     #[command(flatten)]
@@ -94,16 +112,12 @@ pub(super) struct Args {
     /// Report on standard output that the mount answers: set by the process in the foreground
     #[arg(long, hide = true)]
     background_child: bool,
-}
-
-/// A number of bytes, with K, M or G for the powers of 1024.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let units = [("K", 10), ("k", 10), ("M", 20), ("m", 20), ("G", 30), ("g", 30)];
-    let with_unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
-    let (digits, shift) = with_unit.unwrap_or((text, 0));
-    let number = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let size = number.and_then(|number: u64| number.checked_mul(1 << shift));
-    size.ok_or_else(|| format!("{text}: is no size; write bytes, or 64K, 1M, 1G"))
+    /// Be content if the source is mounted there already: for mount -a, which cannot tell
+    #[arg(long, hide = true)]
+    unless_mounted: bool,
+    /// Mount nothing
+    #[arg(long, hide = true)]
+    check_only: bool,
 }
 
 /// How `--cache` spells [`Cache`].
@@ -126,18 +140,29 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
     let mut kernel = Vec::new();
     for item in args.options.drain(..).flat_map(|options| options.0) {
         match item {
-            fstab::Item::ReadOnly => args.read_only = true,
+            fstab::Item::ReadOnly(read_only) => args.read_only = read_only,
             fstab::Item::AllowOther => args.allow_other = true,
+            fstab::Item::AllowRoot => args.allow_root = true,
+            fstab::Item::Uid(uid) => args.uid = Some(uid),
+            fstab::Item::Gid(gid) => args.gid = Some(gid),
+            fstab::Item::Umask(mask) => args.umask = Some(mask),
+            fstab::Item::FsName(name) => args.fsname = Some(name),
+            fstab::Item::MaxRead(bytes) => args.max_read = Some(bytes),
+            fstab::Item::AutoUnmount => args.auto_unmount = true,
+            fstab::Item::LogFile(file) => args.log_file = Some(file),
             fstab::Item::FollowLinks => args.source_args.follow_links = true,
             fstab::Item::Threads(threads) => args.threads = threads,
             fstab::Item::ListMax(most) => args.list_max = most,
             fstab::Item::FetchGap(gap) => args.fetch_gap = gap,
             fstab::Item::UpdateChecksums => args.update_checksums = true,
+            fstab::Item::Cow => args.cow = true,
+            fstab::Item::CowDir(folder) => args.cow_dir = Some(folder),
             fstab::Item::Cache(mode) => args.cache = mode,
             fstab::Item::Shared(shared) => (args.shared, args.no_shared) = (shared, !shared),
             fstab::Item::Kernel(option) => kernel.push(option),
         }
     }
+    args.cow |= args.cow_dir.is_some();
     (args, kernel)
 }
 
@@ -147,25 +172,56 @@ fn default_threads() -> u16 {
     (2 * cores).clamp(4, 16) as u16
 }
 
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+impl Args {
+    /// What is shown as the source.
+    fn shown_source(&self) -> PathBuf {
+        self.fsname.as_ref().map_or_else(|| absolute(&self.source), PathBuf::from)
+    }
+
+    /// Whether users other than the one who mounts are let in, root among them.
+    fn is_shared(&self) -> bool {
+        self.allow_other || self.allow_root
+    }
+}
+
+/// `words`: the command line, with which the background process is started.
+pub(super) fn run(args: Args, words: &[OsString]) -> Result<(), Failure> {
     let (args, kernel) = settle(args);
+    if args.allow_other && args.allow_root {
+        return Err(Failure::new(
+            "allow_other and allow_root exclude each other: the one lets all in, the other root alone",
+        ));
+    }
     if args.foreground || args.background_child {
         return serve(&args, kernel);
     }
+    if args.unless_mounted && is_mounted(&args) {
+        return Ok(());
+    }
     // What can be known beforehand is said at once, by the process that was asked.
     prepare(&args, raise_descriptor_limit())?;
-    start_background()
+    if args.check_only { Ok(()) } else { background::start(words) }
+}
+
+/// Whether the source is on top at the mount point.
+fn is_mounted(args: &Args) -> bool {
+    let entry = args.mountpoint.canonicalize().ok().and_then(|point| mount::find(&point));
+    entry.is_some_and(|entry| entry.kind == mount::TYPE && entry.source == args.shown_source())
 }
 
 /// Everything but mounting: opens the source, and checks that the two places can go together.
 fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure> {
+    if args.cow && args.read_only {
+        return Err(Failure::new("ro and cow exclude each other: with cow the array files are not written either"));
+    }
     let point = mount_point(&args.mountpoint)?;
     let machines = machines_of(args);
-    machines.check(&args.source, args.update_checksums)?;
+    machines.check(&args.source, args.update_checksums, args.cow)?;
     let limits = Limits { gap: args.fetch_gap, remote: machines.several, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
-        ..args.source_args.catalog_options(args.allow_other)
+        covered: args.cow,
+        ..args.source_args.catalog_options(args.is_shared())
     };
     let catalog = Catalog::open(&args.source, options, Store::new(limits))?;
     let source = args.source.canonicalize()?;
@@ -183,11 +239,20 @@ fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure>
             args.mountpoint.display()
         )));
     }
+    if let Some(folder) = &args.cow_dir {
+        let place = mount::absolute(folder)?;
+        if is_within(&place, &source) || is_within(&place, &point) {
+            return Err(Failure(format!(
+                "{}: lies in the source or in the mount point; choose a folder outside of both",
+                folder.display()
+            )));
+        }
+    }
     Ok((catalog, point))
 }
 
 fn machines_of(args: &Args) -> Machines {
-    Machines::of(&args.source, (args.shared || args.no_shared).then_some(args.shared))
+    Machines::of(&args.source, (args.shared || args.no_shared).then_some(args.shared), args.cow)
 }
 
 /// The absolute path of the mount point. A dead mount that is left there is cleared.
@@ -222,39 +287,6 @@ fn mount_point(path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn start_background() -> Result<(), Failure> {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).chain(["--background-child".into()]).collect();
-    // By its path, so that the process has the name of the program; by way of /proc should that be gone.
-    let program = std::env::current_exe().ok().filter(|path| path.exists());
-    let mut child = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
-        .arg0("afbfs")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| too_few("the process in the background", &error))?;
-    let Some(mut report) = child.stdout.take() else { return Err(Failure::new("no pipe to the background process")) };
-    let deadline = Instant::now() + PATIENCE;
-    let mut said = Vec::new();
-    while said != READY {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        let waited = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&report, PollFlags::IN)], Some(&timeout)))?;
-        if waited == 0 {
-            child.kill()?;
-            child.wait()?;
-            return Err(Failure(format!("the mount did not answer within {} seconds", PATIENCE.as_secs())));
-        }
-        let mut buffer = [0; 16];
-        match report.read(&mut buffer)? {
-            // It has said why on standard error.
-            0 => std::process::exit(child.wait()?.code().unwrap_or(1)),
-            count => said.extend_from_slice(&buffer[..count]),
-        }
-    }
-    Ok(())
-}
-
 /// Mounts, and serves until somebody unmounts.
 fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     if args.background_child {
@@ -276,6 +308,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let overlays = Overlays::open(args, &catalog)?;
     let catalog = Arc::new(catalog);
     let settings = Settings {
         read_only: args.read_only,
@@ -286,21 +319,30 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         },
         // The variable by which the HDF5 library is told.
         lock: !std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| ["FALSE", "0"].contains(&value.as_str())),
+        shown: Shown { uid: args.uid, gid: args.gid, umask: args.umask },
+        // With other users, whoever may not write to the file may not have its changes committed, either.
+        readers_write: args.cow && !args.is_shared(),
     };
     let fs = Arc::new(Fs::new(catalog.clone(), settings));
     let options = mount::Options {
-        source: absolute(&args.source),
+        source: args.shown_source(),
         read_only: args.read_only,
-        allow_other: args.allow_other,
+        allow_other: args.is_shared(),
         kernel,
+        max_read: args.max_read,
+        auto_unmount: args.auto_unmount,
     };
-    let share = args.allow_other.then_some(descriptors / SHARES);
+    let others = match (args.allow_other, args.allow_root) {
+        (true, _) => Others::All { share: descriptors / SHARES },
+        (false, true) => Others::Root,
+        (false, false) => Others::None,
+    };
     // Each has a descriptor, and uses some.
     let threads = u64::from(args.threads).min(descriptors / THREADS).max(1) as usize;
     try_threads(threads + OTHERS)?;
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let mut server = match Server::new(fs.clone(), device, threads, share) {
+    let mut server = match Server::new(fs.clone(), device, threads, others) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -308,15 +350,11 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
         }
     };
     log::info!("{} mounted at {}", args.source.display(), point.display());
-    machines_of(args).log(&args.source);
-    if catalog.store().is_remote()
-        && let Err(failure) = start_locks(&mut server)
-    {
-        mounted.unmount()?;
-        return Err(failure);
-    }
     // All other threads are started by this one, with what it has left.
-    let unmounter = match confine(args, &catalog, &mounted) {
+    let confined = machines_of(args)
+        .start(&args.source, &mut server)
+        .and_then(|()| confine(args, &catalog, &mounted, overlays.as_ref()));
+    let unmounter = match confined {
         Ok(unmounter) => unmounter,
         Err(failure) => {
             mounted.unmount()?;
@@ -335,19 +373,60 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
             })
         })
         // Fails where the process that was asked is gone: nobody knows of the mount.
-        .and_then(|()| if args.background_child { detach(&null) } else { Ok(()) });
+        .and_then(|()| if args.background_child { background::detach(&null) } else { Ok(()) });
     if let Err(failure) = started {
         unmounter.unmount()?;
         return Err(failure);
     }
+    notify::send(&format!("READY=1\nSTATUS={} mounted at {}", args.source.display(), point.display()));
     let served = server.run();
+    notify::send("STOPPING=1\nSTATUS=writing back");
     // Whether somebody unmounted or the connection broke: what was written is written back, and no dead mount stays.
     fs.sync_all();
     unmounter.unmount()?;
     log::info!("{} unmounted", point.display());
+    if let Some(overlays) = overlays {
+        overlays.close();
+    }
     // A connection that was aborted ends the session with an error; the mount is gone either way.
     served.or_else(|error| if error.raw_os_error() == Some(libc::ECONNABORTED) { Ok(()) } else { Err(error) })?;
     Ok(())
+}
+
+/// What is written goes here, with `--cow`.
+struct Overlays {
+    folder: overlay::Folder,
+    /// Nothing of it is kept.
+    passing: Option<tempfile::TempDir>,
+}
+
+impl Overlays {
+    /// Opens the folder, if there are to be overlays, and has the store use it.
+    fn open(args: &Args, catalog: &Catalog) -> Result<Option<Overlays>, Failure> {
+        if !args.cow {
+            return Ok(None);
+        }
+        let (folder, passing) = match &args.cow_dir {
+            Some(path) => (overlay::Folder::open(path, catalog.root_path(), true)?, None),
+            None => {
+                let passing = tempfile::Builder::new().prefix("afbfs-cow-").tempdir()?;
+                (overlay::Folder::open(passing.path(), catalog.root_path(), false)?, Some(passing))
+            }
+        };
+        folder.load(true)?;
+        catalog.store().cover(folder.shelf.clone());
+        Ok(Some(Overlays { folder, passing }))
+    }
+
+    /// Removes what is not kept.
+    fn close(self) {
+        if let Some(passing) = self.passing {
+            let path = passing.path().to_owned();
+            if let Err(error) = passing.close() {
+                log::warn!("{}: cannot be removed: {error}", path.display());
+            }
+        }
+    }
 }
 
 /// Tries whether so many threads can be had. Those that are missing after mounting would leave a mount that nobody serves, and that
@@ -364,23 +443,7 @@ fn try_threads(count: usize) -> Result<(), Failure> {
     started.map_err(|error| too_few("the threads that serve", &error))
 }
 
-/// Starts the thread that serves those who wait for a lock. It has no capability.
-fn start_locks(server: &mut Server) -> Result<(), Failure> {
-    let serve = server.lock_service();
-    let (started, outcome) = std::sync::mpsc::channel();
-    start("locks", move || {
-        let kept = privileges::keep(privileges::NONE);
-        let stays = kept.is_ok();
-        // Whoever started it waits for it.
-        let _ = started.send(kept);
-        if stays {
-            serve();
-        }
-    })?;
-    outcome.recv().map_err(Failure::new)?.map_err(Failure::new)
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+pub(super) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let started = std::thread::Builder::new().name(name.into()).spawn(work);
     started.map(|_| ()).map_err(|error| too_few(&format!("the thread of {name}"), &error))
 }
@@ -391,13 +454,18 @@ pub(super) fn too_few(what: &str, error: &std::io::Error) -> Failure {
 }
 
 /// Gives up what serving does not need: see [`privileges`]. Another thread keeps the right to unmount.
-fn confine(args: &Args, catalog: &Catalog, mounted: &Mount) -> Result<Unmounter, Failure> {
+fn confine(args: &Args, catalog: &Catalog, mounted: &Mount, overlays: Option<&Overlays>) -> Result<Unmounter, Failure> {
     let unmounter = Unmounter::start(mounted.clone(), (!mounted.by_helper).then(privileges::unmounting))?;
-    privileges::keep(privileges::serving(args.read_only, args.cache == CacheMode::Pages))?;
+    let kept = match overlays {
+        Some(_) => privileges::covered(),
+        None => privileges::serving(args.read_only, args.cache == CacheMode::Pages),
+    };
+    privileges::keep(kept)?;
     if catalog.is_wider_than_source()? {
         log::debug!("files outside of the source stay within reach, as was asked for");
     } else {
-        match privileges::stay_within(catalog.root(), args.read_only) {
+        let folder = overlays.map(|overlays| overlays.folder.shelf.folder());
+        match privileges::stay_within(catalog.root(), args.read_only, folder) {
             Ok(status) => log::debug!("files outside of the source are out of reach by Landlock: {status:?}"),
             Err(error) => log::warn!("files outside of the source stay within reach: {error}"),
         }
@@ -420,18 +488,6 @@ fn unmount_at(signals: &mut Signals, unmounter: &Unmounter) {
     }
 }
 
-/// Tells the parent that the mount answers, and lets go of the terminal and the current folder.
-fn detach(null: &std::fs::File) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
-    stdout.write_all(READY)?;
-    stdout.flush()?;
-    rustix::stdio::dup2_stdin(null)?;
-    rustix::stdio::dup2_stdout(null)?;
-    rustix::stdio::dup2_stderr(null)?;
-    std::env::set_current_dir("/")?;
-    Ok(())
-}
-
 /// Handles pin descriptors, so as many as allowed are wanted. Gives how many that are.
 fn raise_descriptor_limit() -> u64 {
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -440,21 +496,6 @@ fn raise_descriptor_limit() -> u64 {
         Err(error) => {
             log::debug!("the limit of open files stays: {error}");
             limit.current.unwrap_or(u64::MAX)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_size;
-
-    #[test]
-    fn sizes() {
-        for (text, size) in [("0", 0), ("512", 512), ("64K", 65536), ("1m", 1 << 20), ("3G", 3 << 30)] {
-            assert_eq!(parse_size(text), Ok(size));
-        }
-        for text in ["", "K", "5é", "1T", "-1", "+1", "1.5M", "99999999999G", "64 K"] {
-            assert!(parse_size(text).unwrap_err().contains("is no size"), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@
 //! - An ordinary user has no capabilities. There all threads give up gaining any, but the one that unmounts: it runs the
 //!   setuid helper.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
@@ -32,6 +32,12 @@ pub(super) fn serving(read_only: bool, passthrough: bool) -> CapabilitySet {
     };
     // SYS_ADMIN: files are passed through to the kernel (FUSE_DEV_IOC_BACKING_OPEN).
     if passthrough { files | CapabilitySet::SYS_ADMIN } else { files }
+}
+
+/// What root's threads keep that serve and write nothing but overlays, which lie in a folder of root's own.
+pub(super) fn covered() -> CapabilitySet {
+    // DAC_READ_SEARCH: as for serving what is read only. FOWNER: reading does not move the time of access.
+    CapabilitySet::DAC_READ_SEARCH | CapabilitySet::FOWNER
 }
 
 /// What root's thread that unmounts keeps.
@@ -79,22 +85,36 @@ fn unnamed() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{ReadFile | WriteFile | Truncate | MakeReg | RemoveFile})
 }
 
+/// What may be done in the folder of overlays, and to it when it is removed.
+fn overlays() -> BitFlags<AccessFs> {
+    unnamed() | AccessFs::ReadDir
+}
+
 /// Keeps this thread within the source by Landlock: it can open no other file, but in the folder for temporary files, and
-/// more descriptors of the mount. What is open stays so. Done as far as the kernel can; says how far that was.
+/// more descriptors of the mount. With a folder of overlays nothing is written to the source. What is open stays so. Done as far as the kernel can; says how far that was.
 ///
 /// # Errors
 /// What the kernel answers.
-pub(super) fn stay_within(source: impl AsFd, read_only: bool) -> Result<RulesetStatus, RulesetError> {
+pub(super) fn stay_within(
+    source: impl AsFd,
+    read_only: bool,
+    folder: Option<BorrowedFd<'_>>,
+) -> Result<RulesetStatus, RulesetError> {
     // Later versions know of sockets and signals; the log's socket is connected by name.
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
     let mut ruleset = ruleset.handle_access(AccessFs::from_all(ABI::V5))?.create()?;
-    ruleset = ruleset.add_rule(PathBeneath::new(source, rights(read_only)))?;
+    ruleset = ruleset.add_rule(PathBeneath::new(source, rights(read_only || folder.is_some())))?;
     if let Ok(device) = PathFd::new("/dev/fuse") {
         let access = make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev});
         ruleset = ruleset.add_rule(PathBeneath::new(device, access))?;
     }
-    if !read_only && let Ok(folder) = PathFd::new(std::env::temp_dir()) {
-        ruleset = ruleset.add_rule(PathBeneath::new(folder, unnamed()))?;
+    if !read_only && let Ok(temporary) = PathFd::new(std::env::temp_dir()) {
+        // Overlays that are not kept lie in a folder there, which is removed in the end.
+        let more = if folder.is_some() { AccessFs::RemoveDir.into() } else { BitFlags::EMPTY };
+        ruleset = ruleset.add_rule(PathBeneath::new(temporary, unnamed() | more))?;
+    }
+    if let Some(folder) = folder {
+        ruleset = ruleset.add_rule(PathBeneath::new(folder, overlays()))?;
     }
     Ok(ruleset.restrict_self()?.ruleset)
 }
@@ -141,6 +161,28 @@ mod tests {
     }
 
     #[test]
+    fn with_overlays_the_source_is_only_read() {
+        let (source, folder) = (tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap());
+        let (array, data) = (source.path().join("a"), folder.path().join("0.data"));
+        fs::write(&array, "array").unwrap();
+        apart(|| {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            let opened = fs::File::open(folder.path()).unwrap();
+            let status = stay_within(fs::File::open(source.path()).unwrap(), false, Some(opened.as_fd())).unwrap();
+            if status == RulesetStatus::NotEnforced {
+                return eprintln!("this kernel has no Landlock");
+            }
+            assert_eq!(fs::read(&array).unwrap(), b"array");
+            assert!(fs::File::options().write(true).open(&array).is_err());
+            assert!(fs::write(source.path().join("b"), "").is_err());
+            fs::write(&data, "changed").unwrap();
+            fs::rename(&data, folder.path().join("1.data")).unwrap();
+            fs::remove_file(folder.path().join("1.data")).unwrap();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        });
+    }
+
+    #[test]
     fn a_thread_that_stays_within_the_source_opens_nothing_else() {
         // Not in the folder for temporary files, which stays open.
         let (source, outside) = (tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap());
@@ -154,7 +196,7 @@ mod tests {
             apart(|| {
                 rustix::thread::set_no_new_privs(true).unwrap();
                 assert_eq!(fs::read(&link).unwrap(), b"secret");
-                let status = stay_within(fs::File::open(source.path()).unwrap(), read_only).unwrap();
+                let status = stay_within(fs::File::open(source.path()).unwrap(), read_only, None).unwrap();
                 if status == RulesetStatus::NotEnforced {
                     return eprintln!("this kernel has no Landlock");
                 }

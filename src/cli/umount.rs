@@ -1,10 +1,13 @@
-//! `afbfs umount`: unmounts, and returns once the process behind the mount has written everything back.
+//! `afbfs umount`: unmounts, and returns once the process behind the mount has written everything back. While that takes long,
+//! it says how much is left.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::unwritten::Progress;
 use super::{Failure, mounted};
 use crate::mount;
 
@@ -21,16 +24,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.mountpoint.display();
     let point = mounted::find(&args.mountpoint)?;
     // Taken before: after unmounting there is nobody to ask.
-    let process = process_behind(&point).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let pid = process_behind(&point);
+    let process = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     // Whatever has a file open in a dead mount can do nothing with it.
-    mount::unmount_path(&point, args.lazy || mounted::is_dead(&point))?;
-    if let Some(process) = process.filter(|_| !args.lazy) {
-        let ended = |timeout| rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout));
-        if ended(Some(&Timespec { tv_sec: 2, tv_nsec: 0 }))? == 0 {
-            eprintln!("afbfs: {shown}: unmounted; waiting until everything is written back");
-            ended(None)?;
-        }
+    let dead = mounted::is_dead(&point);
+    let progress = pid.map(|pid| Progress::start(shown.to_string(), pid.as_raw_pid()));
+    let outcome = mount::unmount_path(&point, args.lazy || dead).map_err(Failure::from);
+    let outcome = outcome.and_then(|()| match process.filter(|_| !args.lazy) {
+        Some(process) => wait(&process),
+        None => Ok(()),
+    });
+    if let Some(progress) = progress {
+        progress.stop();
     }
+    if dead && outcome.is_ok() {
+        eprintln!("afbfs: {shown}: cleared a mount whose process had died");
+    }
+    outcome
+}
+
+/// Waits until a process has ended.
+fn wait(process: &OwnedFd) -> Result<(), Failure> {
+    rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], None))?;
     Ok(())
 }
 

@@ -40,6 +40,8 @@ mod name;
 #[cfg(test)]
 mod tests;
 
+pub use keys::shape as parse_shape;
+
 /// What is added to a file's name to make that of its sidecar: `x.bin` is described by `x.bin.toml`.
 pub const SIDECAR: &str = ".toml";
 

@@ -52,6 +52,7 @@ use crate::source::{ReadAt, Siblings};
 mod chunks;
 mod element;
 mod fill;
+pub mod new;
 #[cfg(test)]
 mod tests;
 mod v2;

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::facts::{self, Fact};
 use super::io::Truncated;
 use super::preview::Content;
-use super::{Folder, Fs, Leaf, Node, Special, Tree, error_text};
+use super::{Folder, Fs, Leaf, Node, Shown, Special, Tree, error_text};
 use crate::catalog::{Origin, Problem};
 
 /// Prefix of the extended attributes that tell facts.
@@ -57,16 +57,17 @@ pub struct Attr {
 }
 
 impl Attr {
-    fn new(inode: u64, kind: Kind, size: u64, mode: u32, stat: &Stat) -> Attr {
+    /// `most`: the permission bits that there can be.
+    fn new(inode: u64, kind: Kind, size: u64, most: u32, stat: &Stat, shown: Shown) -> Attr {
         Attr {
             inode,
             kind,
             size,
             block_size: BLOCK,
-            mode,
+            mode: most & shown.umask.map_or(stat.st_mode, |umask| 0o777 & !umask),
             links: 1,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+            uid: shown.uid.unwrap_or(stat.st_uid),
+            gid: shown.gid.unwrap_or(stat.st_gid),
             atime: (stat.st_atime, stat.st_atime_nsec as u32),
             mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
             ctime: (stat.st_ctime, stat.st_ctime_nsec as u32),
@@ -74,8 +75,8 @@ impl Attr {
     }
 
     /// A file of text about an array file, which nobody may write.
-    pub(super) fn of_text(inode: u64, size: u64, stat: &Stat) -> Attr {
-        Attr::new(inode, Kind::File, size, stat.st_mode & 0o444, stat)
+    pub(super) fn of_text(inode: u64, size: u64, stat: &Stat, shown: Shown) -> Attr {
+        Attr::new(inode, Kind::File, size, 0o444, stat, shown)
     }
 }
 
@@ -125,7 +126,7 @@ impl Fs {
             Node::Error(origin) => match self.catalog.describe(&origin) {
                 Err(Problem::Refused(reason)) => {
                     let len = error_text(&self.catalog, &origin, &reason).len() as u64;
-                    Ok(Attr::of_text(inode, len, &self.catalog.stat(&origin)?))
+                    Ok(Attr::of_text(inode, len, &self.catalog.stat(&origin)?, self.settings.shown))
                 }
                 Err(Problem::Errno(error)) => Err(error),
                 Ok(_) => Err(Errno::STALE),
@@ -147,6 +148,7 @@ impl Fs {
                 inode,
                 facts::content(&self.catalog, tree, *fact, self.settings.read_only).len() as u64,
                 stat,
+                self.settings.shown,
             ));
         }
         let (len, is_preview) = match leaf {
@@ -157,12 +159,26 @@ impl Fs {
             leaf => (tree.len_of(leaf).ok_or(Errno::NOENT)?, false),
         };
         let may_write = tree.description.writable && !self.settings.read_only && !is_preview;
-        let mode = stat.st_mode & if may_write { 0o666 } else { 0o444 };
-        Ok(Attr::new(inode, Kind::File, len, mode, stat))
+        let most = if may_write { 0o666 } else { 0o444 };
+        let mut shown = *stat;
+        if may_write && self.settings.readers_write {
+            shown.st_mode = (stat.st_mode & 0o444) | ((stat.st_mode & 0o444) >> 1);
+        }
+        let mut attr = Attr::new(inode, Kind::File, len, most, &shown, self.settings.shown);
+        if let Some((seconds, nanos)) = self.catalog.store().shelf().and_then(|shelf| shelf.mtime(tree.description.id))
+        {
+            attr.mtime = (seconds, nanos as u32);
+        }
+        Ok(attr)
     }
 
     pub(super) fn attr_of_folder(&self, inode: u64, folder: &Folder) -> Result<Attr, Errno> {
-        let views = |stat: &Stat| Attr::new(inode, Kind::Folder, 0, enterable(stat.st_mode), stat);
+        let attr = |most, stat: &Stat| Attr::new(inode, Kind::Folder, 0, most, stat, self.settings.shown);
+        let views = |stat: &Stat| {
+            let mut entered = *stat;
+            entered.st_mode = enterable(stat.st_mode);
+            attr(0o777, &entered)
+        };
         match folder {
             Folder::Source(path) => match self.catalog.only_file() {
                 // Without the file the root is still there, with `.afbfs` and nothing else.
@@ -171,25 +187,26 @@ impl Fs {
                 }
                 None => {
                     let stat = self.catalog.stat_folder(path)?;
-                    Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o7777, &stat))
+                    Ok(attr(0o7777, &stat))
                 }
             },
             Folder::Group(group) => Ok(views(&self.catalog.stat(&Origin::File(group.file.clone()))?)),
             Folder::Views(tree, _) => Ok(views(&self.catalog.stat(&tree.origin)?)),
             Folder::Special => {
                 let stat = rustix::fs::fstat(self.catalog.root())?;
-                Ok(Attr::new(inode, Kind::Folder, 0, stat.st_mode & 0o555, &stat))
+                Ok(attr(0o555, &stat))
             }
         }
     }
 
     /// `.afbfs` has the times of the source's folder. The lists of arrays are only for the user who mounted: they name
-    /// what lies in folders that others may not enter.
+    /// what lies in folders that others may not enter. So is that of overlays, which takes orders as well.
     pub(super) fn attr_of_special(&self, special: Special) -> Result<Attr, Errno> {
         let stat = rustix::fs::fstat(self.catalog.root())?;
-        let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat);
-        if matches!(special, Special::Arrays | Special::Usage) {
-            attr.mode = 0o400;
+        let mut attr = Attr::new(special.number(), Kind::File, 0, 0o444, &stat, self.settings.shown);
+        attr.mode = 0o444;
+        if let Special::Arrays | Special::Usage | Special::Overlay = special {
+            attr.mode = if special == Special::Overlay { 0o600 } else { 0o400 };
             attr.uid = rustix::process::geteuid().as_raw();
         }
         Ok(attr)
@@ -217,13 +234,15 @@ impl Fs {
             let Node::Leaf(tree, _, _) = self.node(inode)? else { return Err(Errno::PERM) };
             let times = Timestamps { last_access: timespec(changes.atime), last_modification: timespec(changes.mtime) };
             // An open handle means the file that it has, even if another one has taken its name.
-            let open = self.inodes.file(inode);
-            let place = match &open {
-                Some(file) => file.fd().try_clone_to_owned().map_err(|_| Errno::MFILE)?,
-                None => self.catalog.locate(&tree.description.origin)?,
+            let file = match self.inodes.file(inode) {
+                Some(file) => file,
+                None => match self.catalog.describe(&tree.description.origin) {
+                    Ok(described) => described.file,
+                    Err(Problem::Refused(_)) => return Err(Errno::STALE),
+                    Err(Problem::Errno(error)) => return Err(error),
+                },
             };
-            let path = format!("/proc/self/fd/{}", place.as_raw_fd());
-            rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty())?;
+            file.set_times(&times)?;
         }
         Ok((self.getattr(inode)?, truncated))
     }
@@ -234,7 +253,7 @@ impl Fs {
     /// ENODATA where there is none.
     pub fn getxattr(&self, inode: u64, name: &OsStr) -> Result<Vec<u8>, Errno> {
         if name == ACL {
-            return self.acl(inode);
+            return if self.settings.shown.umask.is_some() { Err(Errno::NODATA) } else { self.acl(inode) };
         }
         let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).ok_or(Errno::NODATA)?;
         let (tree, leaf) = self.facts_of(inode)?.ok_or(Errno::NODATA)?;
@@ -287,8 +306,14 @@ impl Fs {
             Node::Leaf(tree, Leaf::Fact(_), _) => of_file(&tree.description.origin).map(|acl| masked(acl, 0o4)),
             Node::Leaf(tree, leaf, _) => {
                 let may_write = tree.description.writable && !self.settings.read_only && !tree.is_preview(&leaf);
-                let mask = if may_write { 0o6 } else { 0o4 };
-                of_file(&tree.description.origin).map(|acl| masked(acl, mask))
+                let acl = of_file(&tree.description.origin)?;
+                Ok(match (may_write, self.settings.readers_write) {
+                    (false, _) => masked(acl, 0o4),
+                    (true, false) => masked(acl, 0o6),
+                    (true, true) => {
+                        map_permissions(acl, |permissions| (permissions & 0o4) | ((permissions & 0o4) >> 1))
+                    }
+                })
             }
             Node::Error(origin) => of_file(&origin).map(|acl| masked(acl, 0o4)),
             Node::Folder(folder) => match &folder {

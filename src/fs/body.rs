@@ -17,7 +17,7 @@ use super::preview::Content;
 use super::spool::{Fault, Spool};
 use crate::form::{Binary, Face, Text};
 use crate::runs::View;
-use crate::store::{self, lock};
+use crate::store::lock;
 
 /// Elements of which a part was written that are kept for their other parts, at most.
 const SPLIT: usize = 1024;
@@ -140,7 +140,7 @@ impl Body {
         sink: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let shown = match &self.look {
-            Look::Plain => return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink),
+            Look::Plain => return bytes.read(&self.view, window, &reading.stream, sink),
             Look::Text(written) => return self.read_text(written, bytes, &window, sink),
             Look::Picture(painted) => return painted.read(&self.view, bytes, window, reading, sink),
             Look::Binary(shown) => shown,
@@ -152,7 +152,7 @@ impl Body {
             && window.end <= head + self.view.len()
         {
             let window = window.start - head..window.end - head;
-            return store::read(bytes.files, bytes.fill, &self.view, window, &reading.stream, sink);
+            return bytes.read(&self.view, window, &reading.stream, sink);
         }
         SHOWN.with_borrow_mut(|buffer| {
             let length = (window.end - window.start) as usize;

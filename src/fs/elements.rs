@@ -33,6 +33,25 @@ pub(super) struct Elements {
 pub(super) struct Bytes<'a> {
     pub(super) files: &'a Files,
     pub(super) fill: &'a [u8],
+    /// Whether they may be handed over in a mapping, where looking at them may fault: only the kernel may.
+    pub(super) lent: bool,
+}
+
+impl Bytes<'_> {
+    /// As [`store::read`] or [`store::read_copied`].
+    pub(super) fn read<R>(
+        self,
+        view: &View,
+        window: Range<u64>,
+        stream: &store::Stream,
+        sink: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        if self.lent {
+            store::read(self.files, self.fill, view, window, stream, sink)
+        } else {
+            store::read_copied(self.files, self.fill, view, window, sink)
+        }
+    }
 }
 
 /// An element of which a part was written.

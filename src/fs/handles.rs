@@ -15,6 +15,8 @@ pub(super) enum Handle {
     File(Box<OpenFile>),
     /// A text made when it was opened.
     Text(Box<[u8]>),
+    /// A text that orders are written to: see `orders`.
+    Orders(Box<[u8]>),
     /// A folder that is being listed.
     Folder(OpenFolder),
 }

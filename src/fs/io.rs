@@ -11,10 +11,11 @@ use super::elements::Bytes;
 use super::handles::Handle;
 use super::open::{OpenFile, Shared};
 use super::picture::Reading;
+use super::spool::Fault;
 use super::{Fs, count};
 use crate::catalog::Validity;
 use crate::format::Checksum;
-use crate::store::{self, Errors, File, Files, lock};
+use crate::store::{self, Errors, lock};
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Source {
     Direct,
     /// The kernel's page cache: it fills pages, or writes dirty ones back.
     PageCache,
+    /// A program's own read, of bytes that are not handed to the kernel but copied here.
+    Copied,
     /// A program's own write, which was put off so often for the sake of cached pages that it is now done all the same.
     Insistent,
 }
@@ -72,7 +75,7 @@ impl Fs {
         count(&self.counters.reads, 1);
         match &*self.handles.get(handle)? {
             Handle::Folder(_) => Err(Errno::ISDIR),
-            Handle::Text(text) => {
+            Handle::Text(text) | Handle::Orders(text) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
                 let end = start.saturating_add(size).min(text.len());
                 count(&self.counters.read_bytes, (end - start) as u64);
@@ -87,9 +90,13 @@ impl Fs {
                 // Pages may be filled long after those before them, so that nothing is remembered of these.
                 let anew = (source == Source::PageCache && file.body.is_picture()).then(Reading::default);
                 let reading = anew.as_ref().unwrap_or(&file.reading);
-                file.body.read(bytes_of(&file.shared), window.clone(), reading, |bytes| {
-                    if source == Source::PageCache {
-                        self.note_filled(file, window.start, bytes);
+                let remembered = source == Source::PageCache && self.remembers(file);
+                let lent = source != Source::Copied && !remembered;
+                file.body.read(Bytes { lent, ..bytes_of(&file.shared) }, window.clone(), reading, |bytes| {
+                    if remembered {
+                        self.served.remember(file.inode, window.start, bytes);
+                    } else if source == Source::PageCache {
+                        self.served.forget_pages(file.inode, window.clone());
                     }
                     count(&self.counters.read_bytes, bytes.len() as u64);
                     file.usage.read(bytes.len());
@@ -106,6 +113,10 @@ impl Fs {
     pub fn write(&self, handle: u64, offset: u64, data: &[u8], source: Source) -> Result<Written, Errno> {
         count(&self.counters.writes, 1);
         let handle = self.handles.get(handle)?;
+        if let Handle::Orders(_) = &*handle {
+            self.order(data)?;
+            return Ok(Written { count: data.len(), cached: Vec::new() });
+        }
         let file = writer(&handle)?;
         // Text may be longer than ours, and so may pictures.
         let end = if file.body.text().is_some() || file.body.is_picture() { u64::MAX } else { file.body.len() };
@@ -254,6 +265,14 @@ impl Fs {
 
     /// Stores what waits to be complete: text, and elements of which a part was written.
     fn store_pending(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Errno> {
+        self.complete(file, source).map_err(|fault| {
+            log::debug!("{}: {fault}", self.catalog.path_of(&file.tree.description.origin).display());
+            fault.errno()
+        })
+    }
+
+    /// The same, with the reason where it is refused.
+    pub(super) fn complete(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Fault> {
         let shared = &file.shared;
         let _turn = shared.file.writes();
         let mut pending = lock(&shared.pending);
@@ -266,10 +285,7 @@ impl Fs {
         }
         self.catalog.revalidate(&file.tree.description, &shared.file, &file.validity)?;
         let store = |at: u64, data: &[u8]| store_bytes(shared, at, data);
-        if let Err(fault) = file.body.store(&mut pending, bytes_of(shared), &store) {
-            log::debug!("{}: {fault}", self.catalog.path_of(&file.tree.description.origin).display());
-            return Err(fault.errno());
-        }
+        file.body.store(&mut pending, bytes_of(shared), &store)?;
         drop(pending);
         self.note_write(file, 0..file.body.view.len())?;
         Ok(Vec::new())
@@ -334,34 +350,6 @@ impl Fs {
         !self.coherence.is_empty()
     }
 
-    /// Writes back everything, as unmounting does.
-    pub fn sync_all(&self) {
-        for handle in self.handles.all() {
-            if let Handle::File(file) = &*handle {
-                self.sync_file(&file.shared.file);
-                if let Files::Many(pieces) = &file.files
-                    && let Err(error) = pieces.sync()
-                {
-                    log::error!(
-                        "{}: writing back failed: {error}",
-                        self.catalog.path_of(&file.tree.description.origin).display()
-                    );
-                }
-            }
-        }
-        for file in self.catalog.remembered_files() {
-            self.sync_file(&file);
-        }
-    }
-
-    fn sync_file(&self, file: &File) {
-        if file.is_dirty()
-            && let Err(error) = file.sync_all()
-        {
-            log::error!("device {} inode {}: writing back failed: {error}", file.id().device, file.id().inode);
-        }
-    }
-
     /// Finds data or a hole from `offset` on: as the array file has it where the view is one piece of it, and
     /// otherwise all is data.
     ///
@@ -370,7 +358,7 @@ impl Fs {
     pub fn seek(&self, handle: u64, offset: u64, hole: bool) -> Result<u64, Errno> {
         let handle = self.handles.get(handle)?;
         let len = match &*handle {
-            Handle::Text(text) => text.len() as u64,
+            Handle::Text(text) | Handle::Orders(text) => text.len() as u64,
             Handle::File(file) => file.body.len(),
             Handle::Folder(_) => return Err(Errno::INVAL),
         };
@@ -380,6 +368,7 @@ impl Fs {
         if let Handle::File(file) = &*handle
             && file.files.one().is_some()
             && file.body.is_plain()
+            && !file.shared.file.is_changed()
             && let Some((_, bytes)) = file.body.view.contiguous(0..len)
         {
             let at = bytes.start + offset;
@@ -419,7 +408,7 @@ impl Fs {
             let done = total.count as u64;
             let size = (len - done).min(1 << 20) as usize;
             let outcome = self
-                .read(from.0, from.1 + done, size, Source::Direct, <[u8]>::to_vec)
+                .read(from.0, from.1 + done, size, Source::Copied, <[u8]>::to_vec)
                 .and_then(|bytes| self.write(to.0, to.1 + done, &bytes, source));
             match outcome {
                 Ok(written) if written.is_put_off() && done == 0 => return Ok(written),
@@ -438,7 +427,7 @@ impl Fs {
 
 /// Where the bytes of an open file's array are.
 fn bytes_of(shared: &Shared) -> Bytes<'_> {
-    Bytes { files: &shared.files, fill: &shared.tree.description.array.fill }
+    Bytes { files: &shared.files, fill: &shared.tree.description.array.fill, lent: false }
 }
 
 /// Writes bytes of a file.
@@ -483,7 +472,7 @@ fn clip(offset: u64, size: usize, len: u64) -> Range<u64> {
 fn writer(handle: &Handle) -> Result<&OpenFile, Errno> {
     match handle {
         Handle::File(file) if file.access.write => Ok(file),
-        Handle::File(_) | Handle::Text(_) => Err(Errno::BADF),
+        Handle::File(_) | Handle::Text(_) | Handle::Orders(_) => Err(Errno::BADF),
         Handle::Folder(_) => Err(Errno::ISDIR),
     }
 }

@@ -73,9 +73,10 @@ impl Fs {
                 Err(Problem::Refused(_)) => return Err(Errno::STALE),
                 Err(Problem::Errno(error)) => return Err(error),
             },
-            Folder::Special => Names::Fixed(
-                Special::ALL.iter().map(|special| (special.name().to_owned(), Kind::File, special.number())).collect(),
-            ),
+            Folder::Special => {
+                let there = Special::ALL.iter().filter(|&&special| self.has_special(special));
+                Names::Fixed(there.map(|special| (special.name().to_owned(), Kind::File, special.number())).collect())
+            }
             Folder::Views(views, place) => match self.tree(&views.origin, &views.steps) {
                 Ok((tree, _)) => self.names_of(inode, tree, views, *place),
                 Err(Problem::Refused(_)) if *place == Place::Top => {

@@ -46,7 +46,8 @@ impl Fs {
                 None => Err(Errno::NOENT),
             },
             Folder::Special => {
-                let special = Special::ALL.into_iter().find(|special| special.name() == name);
+                let special = Special::ALL.into_iter().find(|&special| special.name() == name);
+                let special = special.filter(|&special| self.has_special(special));
                 self.attr_of_special(special.ok_or(Errno::NOENT)?)
             }
             Folder::Views(views, place) => self.lookup_view(parent, views, *place, name),
@@ -71,7 +72,7 @@ impl Fs {
                 }
                 let len = error_text(&self.catalog, origin, &reason).len();
                 let stat = self.catalog.stat(origin)?;
-                return Ok(Attr::of_text(self.nodes.error(origin), len as u64, &stat));
+                return Ok(Attr::of_text(self.nodes.error(origin), len as u64, &stat, self.settings.shown));
             }
         };
         let child = match place {

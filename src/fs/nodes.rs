@@ -150,12 +150,14 @@ pub(super) enum Special {
     Metrics,
     /// `usage.json`
     Usage,
+    /// `overlay.json`, where changes go to overlays.
+    Overlay,
 }
 
 impl Special {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Special; 5] =
-        [Special::Arrays, Special::Stats, Special::Version, Special::Metrics, Special::Usage];
+    pub(super) const ALL: [Special; 6] =
+        [Special::Arrays, Special::Stats, Special::Version, Special::Metrics, Special::Usage, Special::Overlay];
 
     /// Its name.
     pub(super) fn name(self) -> &'static str {
@@ -165,6 +167,7 @@ impl Special {
             Special::Version => "version",
             Special::Metrics => "metrics",
             Special::Usage => "usage.json",
+            Special::Overlay => "overlay.json",
         }
     }
 

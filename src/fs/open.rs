@@ -14,7 +14,7 @@ use super::handles::Handle;
 use super::picture::Reading;
 use super::preview::{self, Content};
 use super::stats::usage::Usage;
-use super::{Cache, Fs, Leaf, Node, Tree, count, error_text};
+use super::{Cache, Fs, Leaf, Node, Special, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
 use crate::layout::{Layout, Order};
 use crate::store::{File, Files, lock};
@@ -191,6 +191,7 @@ impl Fs {
             Node::Leaf(tree, leaf, described) if !matches!(leaf, Leaf::Fact(_)) => {
                 return self.open_view(inode, tree, &leaf, described.ok_or(Errno::STALE)?, access);
             }
+            Node::Special(Special::Overlay) if access.write => self.open_orders()?,
             _ if access.write => return Err(if self.settings.read_only { Errno::ROFS } else { Errno::ACCESS }),
             Node::Leaf(tree, leaf, _) => {
                 let Leaf::Fact(fact) = leaf else { return Err(Errno::INVAL) };
@@ -263,6 +264,7 @@ impl Fs {
             let alone = matches!(tree.description.array.files, crate::format::Files::Itself);
             body.is_plain()
                 && regular
+                && !described.file.is_covered()
                 && alone
                 && described.stat.st_size as u64 == len
                 && view.contiguous(0..len) == Some((0, 0..len))
@@ -310,14 +312,14 @@ impl Fs {
     pub fn array_file(&self, handle: u64) -> Option<Arc<File>> {
         match &*self.handles.get(handle).ok()? {
             Handle::File(file) => Some(file.shared.file.clone()),
-            Handle::Text(_) | Handle::Folder(_) => None,
+            Handle::Text(_) | Handle::Orders(_) | Handle::Folder(_) => None,
         }
     }
 
     /// Bytes of memory that a handle keeps for itself: a text that was made when it was opened.
     pub fn kept_bytes(&self, handle: u64) -> u64 {
         match self.handles.get(handle).as_deref() {
-            Ok(Handle::Text(text)) => text.len() as u64,
+            Ok(Handle::Text(text) | Handle::Orders(text)) => text.len() as u64,
             _ => 0,
         }
     }
@@ -326,6 +328,9 @@ impl Fs {
     pub fn release(&self, handle: u64) -> Vec<Cached> {
         let (number, handle) = (handle, self.handles.remove(handle));
         let Some(handle) = handle else { return Vec::new() };
+        if let Handle::Orders(_) = &*handle {
+            self.close_orders();
+        }
         let Handle::File(file) = &*handle else { return Vec::new() };
         let cached = self.give_up_pending(file);
         if let Err(error) = self.publish(file) {

@@ -39,7 +39,7 @@ const CHUNK: u64 = 16 << 10;
 /// EIO for samples that the array file does not have or the disk does not give.
 pub(super) fn draw(tree: &Tree, leaf: &Leaf, preview: &Preview, file: &Arc<File>) -> Result<Vec<u8>, Errno> {
     let files = tree.description.files(file);
-    let bytes = Bytes { files: &files, fill: &tree.description.array.fill };
+    let bytes = Bytes { files: &files, fill: &tree.description.array.fill, lent: false };
     let (view, elements) = (tree.sampled(leaf, preview.samples()), tree.elements());
     let number = Element::of(&tree.dtype, tree.element).ok_or(Errno::NOENT)?;
     let double = Element { complex: number.complex, ..Element::new(Code::Float(8), false) };

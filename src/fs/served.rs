@@ -63,11 +63,12 @@ impl Served {
         }
     }
 
-    /// Forgets pages that were filled with these bytes.
-    pub(super) fn forget_pages(&self, inode: u64, offset: u64, bytes: &[u8]) {
+    /// Forgets the pages in which a window of an inode lies.
+    pub(super) fn forget_pages(&self, inode: u64, window: Range<u64>) {
         let mut held = lock(&self.0);
-        if !held.pages.is_empty() {
-            pages(offset, bytes).for_each(|(number, _)| held.remove(inode, number));
+        if held.pages.contains_key(&inode) {
+            let numbers = window.start / PAGE as u64..window.end.div_ceil(PAGE as u64);
+            numbers.for_each(|number| held.remove(inode, number));
         }
     }
 
@@ -116,15 +117,11 @@ impl Served {
 }
 
 impl Fs {
-    /// Notes what the kernel fills pages of a file with.
-    pub(super) fn note_filled(&self, file: &OpenFile, offset: u64, bytes: &[u8]) {
+    /// Whether it is worth remembering what the kernel fills pages of a file with.
+    pub(super) fn remembers(&self, file: &OpenFile) -> bool {
         // Of a picture that is written all is stored.
         let of_parts = file.body.is_plain() || self.is_remote() && !file.body.is_picture();
-        if of_parts && self.inodes.written(file.inode).is_some() {
-            self.served.remember(file.inode, offset, bytes);
-        } else {
-            self.served.forget_pages(file.inode, offset, bytes);
-        }
+        of_parts && self.inodes.written(file.inode).is_some()
     }
 
     /// Writes to a view. After a truncation, what lies between the written end and the write is filled with zeros; meanwhile
@@ -143,7 +140,7 @@ impl Fs {
             };
         };
         if source == Source::PageCache {
-            self.served.forget_pages(file.inode, offset, data);
+            self.served.forget_pages(file.inode, offset..offset + data.len() as u64);
         } else {
             fill_until(end, &file.shared, offset)?;
         }
@@ -214,7 +211,7 @@ mod tests {
         let bytes = vec![1; 3 * PAGE];
         served.remember(7, 0, &bytes);
         served.remember(9, 0, &bytes);
-        served.forget_pages(7, PAGE as u64, &bytes[..PAGE]);
+        served.forget_pages(7, PAGE as u64..2 * PAGE as u64);
         assert_eq!(served.changed(7, 0, &bytes, 8), run(PAGE..2 * PAGE));
         served.forget(7);
         assert_eq!(served.changed(7, 0, &bytes, 8), run(0..3 * PAGE));
@@ -228,7 +225,7 @@ mod tests {
         for number in 0..MOST as u64 + 10 {
             served.remember(number % 3, number * PAGE as u64, &page);
             if number % 7 == 0 {
-                served.forget_pages(number % 3, number * PAGE as u64, &page);
+                served.forget_pages(number % 3, number * PAGE as u64..(number + 1) * PAGE as u64);
             }
         }
         let held = lock(&served.0);

@@ -39,6 +39,7 @@ impl Fs {
         let mut content = match special {
             Special::Version => env!("CARGO_PKG_VERSION").to_owned(),
             Special::Stats => facts::pretty(&self.stats()),
+            Special::Overlay => facts::pretty(&crate::overlay::overview(&self.catalog)),
             Special::Usage => facts::pretty(&self.usage()),
             // Its last line is ended already.
             Special::Metrics => return self.metrics(),
@@ -59,8 +60,13 @@ impl Fs {
         content
     }
 
-    /// Whether opening an inode may take long, as it looks at every array of the source.
+    /// Whether a special file exists.
+    pub(super) fn has_special(&self, special: Special) -> bool {
+        special != Special::Overlay || self.catalog.store().shelf().is_some()
+    }
+
+    /// Whether opening an inode may take long, as it looks at every array of the source, or writes every overlay back.
     pub fn is_slow_to_open(&self, inode: u64) -> bool {
-        inode == Special::Arrays.number()
+        [Special::Arrays.number(), Special::Overlay.number()].contains(&inode)
     }
 }

@@ -242,7 +242,7 @@ pub(super) fn truncate(shared: &Shared, written: &Written, size: u64) -> Result<
         Some(Spool { text: Kind::Whole(_), .. }) => return Err(Errno::INVAL),
         patches => {
             let mut spool = Spool::whole(written);
-            let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill };
+            let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill, lent: false };
             let mut at = 0;
             while at < size {
                 let window = at..size.min(at + CHUNK as u64);

@@ -20,6 +20,20 @@ use crate::store::{has_room_for_a_thread, lock};
 /// Requests that may wait in the kernel before it holds background ones back.
 const BACKGROUND: u16 = 64;
 
+/// Who is let in beside the user who mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Nobody.
+    None,
+    /// Root.
+    Root,
+    /// All, of whom each may have so much open.
+    All {
+        /// Number of handles.
+        share: u64,
+    },
+}
+
 /// A mount that answers, ready to serve.
 #[derive(Debug)]
 pub struct Server {
@@ -30,18 +44,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers. `share`
-    /// is how much each user but the one who mounts may have open, if others are let in.
+    /// Shakes hands with the kernel over a descriptor of `/dev/fuse` that is mounted. Afterwards the mount answers.
     ///
     /// # Errors
     /// If the kernel is too old, or the mount is gone already.
-    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, share: Option<u64>) -> std::io::Result<Server> {
+    pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, others: Others) -> std::io::Result<Server> {
         let ((sender, jobs), (waiter, waits)) = (channel(), channel());
+        let share = if let Others::All { share } = others { Some(share) } else { None };
         let adapter = Adapter::new(fs, sender, waiter, Shares::new(share));
         let mut config = Config::default();
         config.n_threads = Some(threads);
         config.clone_fd = threads > 1;
-        let acl = if share.is_some() { SessionACL::All } else { SessionACL::Owner };
+        let acl = match others {
+            Others::None => SessionACL::Owner,
+            Others::Root => SessionACL::RootAndOwner,
+            Others::All { .. } => SessionACL::All,
+        };
         config.acl = acl;
         let session = Session::from_fd(adapter.clone(), device, acl, config)?;
         Ok(Server { session, adapter, jobs, waits })

@@ -17,6 +17,10 @@ pub struct Entry {
     pub device: u64,
     /// Type of the file system.
     pub kind: String,
+    /// What was mounted, as it was called.
+    pub source: PathBuf,
+    /// The kernel's number for the mount.
+    pub id: u64,
 }
 
 /// The mount that is on top at a path.
@@ -28,6 +32,12 @@ pub fn find(point: &Path) -> Option<Entry> {
 pub fn find_all(point: &Path) -> Vec<Entry> {
     let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
     parse(&table).filter(|entry| entry.point == point).collect()
+}
+
+/// All mounts below a path.
+pub(super) fn find_below(point: &Path) -> Vec<Entry> {
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    parse(&table).filter(|entry| entry.point != point && is_within(&entry.point, point)).collect()
 }
 
 /// A mount of ours with this device number, wherever it is.
@@ -51,18 +61,22 @@ fn parse(table: &[u8]) -> impl Iterator<Item = Entry> {
     table.split(|&byte| byte == b'\n').filter_map(parse_line)
 }
 
-/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: fields 3 and 5 are the device and the
-/// mount point; the type follows the `-` that ends the optional fields.
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: fields 1, 3 and 5 are the number, the
+/// device and the mount point; type and source follow the `-` that ends the optional fields.
 fn parse_line(line: &[u8]) -> Option<Entry> {
     let mut fields = line.split(|&byte| byte == b' ');
-    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
+    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let device = std::str::from_utf8(fields.nth(1)?).ok()?;
     let (major, minor) = device.split_once(':')?;
     let point = unescape(fields.nth(1)?);
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let mut last = fields.skip_while(|field| *field != b"-").skip(1);
+    let (kind, source) = (last.next()?, unescape(last.next()?));
     Some(Entry {
         point: PathBuf::from(OsString::from_vec(point)),
         device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
         kind: String::from_utf8_lossy(kind).into_owned(),
+        source: PathBuf::from(OsString::from_vec(source)),
+        id,
     })
 }
 
@@ -106,11 +120,18 @@ mod tests {
         assert_eq!(entries[0].kind, "ext3");
         assert_eq!(entries[1].device, rustix::fs::makedev(0, 52));
         assert_eq!(entries[1].kind, TYPE);
+        assert_eq!((entries[1].source.as_path(), entries[1].id), (Path::new("/data"), 37));
     }
 
     #[test]
     fn a_path_lies_in_the_innermost_mount_and_there_in_the_topmost() {
-        let entry = |point: &str, kind: &str| Entry { point: point.into(), device: 0, kind: kind.into() };
+        let entry = |point: &str, kind: &str| Entry {
+            point: point.into(),
+            device: 0,
+            kind: kind.into(),
+            source: PathBuf::new(),
+            id: 0,
+        };
         let table = [entry("/", "ext4"), entry("/data", "nfs4"), entry("/data", "tmpfs"), entry("/data/sub", "xfs")];
         for (path, kind) in
             [("/", "ext4"), ("/database", "ext4"), ("/data", "tmpfs"), ("/data/x", "tmpfs"), ("/data/sub/x", "xfs")]

@@ -14,6 +14,9 @@ use super::stream::{AHEAD, Stream};
 use super::{File, sys, tile};
 use crate::runs::{Run, View};
 
+/// What fails tells how many bytes were written before, at least.
+type Written = std::result::Result<(), (usize, Errno)>;
+
 thread_local! {
     /// Where strided windows are gathered: one buffer for each thread, kept for the next request.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -21,7 +24,8 @@ thread_local! {
 
 /// Hands the bytes of a window of a view to `sink`: straight from the mapping where they are contiguous,
 /// gathered once into a buffer of the thread where not. `files` are the pieces of the array, `fill` is an element
-/// for pieces that do not exist (zeros where it is empty), `stream` what the handle read before.
+/// for pieces that do not exist (zeros where it is empty), `stream` what the handle read before. The sink must leave looking at the
+/// bytes to the kernel, which answers EFAULT where a mapping faults.
 ///
 /// # Errors
 /// EIO for bytes past the end of a file, or that cannot be read. The sink is not called then.
@@ -41,7 +45,18 @@ pub fn read<R>(
             file.store.fault();
             return Err(Errno::IO);
         }
-        if let Some((map, start)) = file.map_for_reading(&bytes)? {
+        let overlay = file.overlay(file_len)?;
+        // Held until the bytes are handed over.
+        let (_look, file) = match &overlay {
+            Some(overlay) => {
+                let (look, file) = overlay.look(file, &bytes);
+                (Some(look), file)
+            }
+            None => (None, Some(file.clone())),
+        };
+        if let Some(file) = &file
+            && let Some((map, start)) = file.map_for_reading(&bytes)?
+        {
             let (offset, len) = ((bytes.start - start) as usize, (bytes.end - bytes.start) as usize);
             let rest = window.start..window.end.saturating_add(AHEAD).min(view.len());
             let room = if is_next { view.contiguous(rest).map_or(0, |(_, rest)| rest.end - bytes.end) } else { 0 };
@@ -50,6 +65,20 @@ pub fn read<R>(
             return Ok(sink(map.borrow(offset, len)));
         }
     }
+    read_copied(files, fill, view, window, sink)
+}
+
+/// As [`read`], but the bytes are always in a buffer, so that `sink` may look at them: a mapping may fault.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_copied<R>(
+    files: &Files,
+    fill: &[u8],
+    view: &View,
+    window: Range<u64>,
+    sink: impl FnOnce(&[u8]) -> R,
+) -> Result<R> {
     let len = (window.end.min(view.len()).saturating_sub(window.start)) as usize;
     if len == 0 {
         return Ok(sink(&[]));
@@ -147,12 +176,20 @@ impl File {
         Ok(Some((map, start)))
     }
 
-    fn gather_run(self: &Arc<File>, run: &Run, file_len: u64, target: &mut [u8]) -> Result<()> {
-        let reach = run.reach();
-        if reach.end > file_len {
+    pub(super) fn gather_run(self: &Arc<File>, run: &Run, file_len: u64, target: &mut [u8]) -> Result<()> {
+        if run.reach().end > file_len {
             self.store.fault();
             return Err(Errno::IO);
         }
+        match self.overlay(file_len)? {
+            Some(overlay) => overlay.gather(self, run, target),
+            None => self.gather_own(run, target),
+        }
+    }
+
+    /// Copies a run of this very file, whatever covers it.
+    pub(super) fn gather_own(self: &Arc<File>, run: &Run, target: &mut [u8]) -> Result<()> {
+        let reach = run.reach();
         if let Some((map, start)) = self.map_for_reading(&reach)? {
             let run = Run { offset: run.offset - start, ..*run };
             let pitch = (run.count * run.length) as usize;
@@ -166,7 +203,7 @@ impl File {
         }
         if run.rows > 1 {
             let rows = target.chunks_exact_mut((run.count * run.length) as usize);
-            return (0..).zip(rows).try_for_each(|(row, target)| self.gather_run(&run.row(row), file_len, target));
+            return (0..).zip(rows).try_for_each(|(row, target)| self.gather_own(&run.row(row), target));
         }
         // Block by block: where windows of the file meet, and where a mapping faults, to learn whether reading does, too.
         self.each_part(run, |part, at| {
@@ -180,7 +217,17 @@ impl File {
         })
     }
 
-    fn scatter_run(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> std::result::Result<(), (usize, Errno)> {
+    pub(super) fn scatter_run(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> Written {
+        self.dirty.store(true, Ordering::Release);
+        if self.is_covered() {
+            let overlay = self.overlay_to_write(file_len).map_err(|error| (0, error))?;
+            return overlay.scatter(self, run, file_len, data);
+        }
+        self.scatter_own(run, file_len, data)
+    }
+
+    /// Writes a run of this very file.
+    pub(super) fn scatter_own(self: &Arc<File>, run: &Run, file_len: u64, data: &[u8]) -> Written {
         let Range { start: low, end: high } = run.reach();
         self.dirty.store(true, Ordering::Release);
         // Bytes past the end are no part of the file: storing them would lose them, writing would make it grow.
@@ -212,7 +259,7 @@ impl File {
     }
 
     /// Writes what a mapping did not take, from byte `done` of the run on, with `pwrite(2)`.
-    fn write_rest(self: &Arc<File>, run: &Run, data: &[u8], done: usize) -> std::result::Result<(), (usize, Errno)> {
+    fn write_rest(self: &Arc<File>, run: &Run, data: &[u8], done: usize) -> Written {
         let mut written = done;
         let outcome = self.each_part(run, |part, at| {
             let end = at + part.length as usize;

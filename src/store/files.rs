@@ -127,7 +127,7 @@ impl<'a> Used<'a> {
         let files = self.files;
         let (file, len) = self.get(piece)?.ok_or(Errno::ROFS)?;
         if let Files::Many(pieces) = files {
-            file.writable()?;
+            file.check_writable()?;
             if file.is_passing() {
                 pieces.let_go();
             }

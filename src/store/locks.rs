@@ -1,7 +1,7 @@
 //! Locks as the programs of a file's format take them: `flock(2)`, shared for reading, exclusive for writing.
 //!
 //! A lock belongs to an open file and not to a handle, so handles are counted: as long as one of them writes, the lock is
-//! exclusive. Nobody waits for a lock.
+//! exclusive. Nobody waits for a lock. A file with an overlay is only read, whatever its handles do.
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, Result};
@@ -22,6 +22,7 @@ impl File {
     /// EAGAIN where another program has a lock that excludes it.
     pub fn take_lock(&self, write: bool) -> Result<()> {
         let mut locks = lock(&self.locks);
+        let write = write && !self.is_covered();
         if write && locks.writers == 0 {
             let writable = self.writable()?;
             // A lock of our own, on another descriptor, would exclude this one as well.
@@ -44,6 +45,7 @@ impl File {
     /// Gives up the lock of a handle.
     pub fn give_up_lock(&self, write: bool) {
         let mut locks = lock(&self.locks);
+        let write = write && !self.is_covered();
         *(if write { &mut locks.writers } else { &mut locks.readers }) -= 1;
         if locks.writers > 0 {
             return;

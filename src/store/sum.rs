@@ -11,9 +11,8 @@ use std::sync::MutexGuard;
 use crc32fast::Hasher;
 use rustix::io::{Errno, Result};
 
-use super::copy::{read_exact, write_exact};
 use super::{File, Files, gather, lock, write};
-use crate::runs::View;
+use crate::runs::{Run, View};
 
 /// A CRC-32 over bytes of a file, and the places in the file where it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +42,8 @@ pub fn write_summed(files: &Files, view: &View, at: u64, data: &[u8], sum: Sum<'
     let mut old = vec![0; (window.end - window.start) as usize];
     gather(files, &[], view, window.clone(), &mut old)?;
     let &[first, ..] = sum.fields else { return Err(Errno::IO) };
-    let mut kept = [0; 4];
-    read_exact(file.fd(), &mut kept, first)?;
+    let (len, mut kept) = (file.len()?, [0; 4]);
+    file.gather_run(&field(first), len, &mut kept)?;
     let written = write(files, view, at, data)?;
     let mut change = 0;
     let mut done = 0;
@@ -65,11 +64,16 @@ pub fn write_summed(files: &Files, view: &View, at: u64, data: &[u8], sum: Sum<'
     }
     if change != 0 {
         let kept = u32::from_le_bytes(kept) ^ change;
-        for &field in sum.fields {
-            write_exact(file.writable()?, &kept.to_le_bytes(), field, &mut 0)?;
+        for &offset in sum.fields {
+            file.scatter_run(&field(offset), len, &kept.to_le_bytes()).map_err(|(_, error)| error)?;
         }
     }
     Ok(written)
+}
+
+/// The bytes of a checksum that is kept at an offset.
+fn field(offset: u64) -> Run {
+    Run::line(Some(0), offset, 4, 4, 1)
 }
 
 /// By how much a CRC-32 changes where `old` bytes become `new` ones, with `behind` bytes of what it covers behind them.

@@ -27,7 +27,7 @@ pub fn sync(files: &Files, view: &View, window: Range<u64>, extent: Range<u64>) 
         Files::One(file) => file,
         Files::Many(pieces) => return pieces.sync(),
     };
-    if file.is_remote() {
+    if file.is_covered() || file.is_remote() {
         return file.sync_all();
     }
     let mine = || {
@@ -51,6 +51,9 @@ impl File {
     /// # Errors
     /// What `fdatasync(2)` answers. The error then sticks to the file.
     pub fn sync_all(&self) -> Result<()> {
+        if self.is_covered() {
+            return self.save_overlay().inspect_err(|&error| self.record_error(error));
+        }
         if self.writable.get().is_none() {
             return Ok(());
         }
@@ -106,6 +109,19 @@ impl File {
         }
         ranges().next().map_or(Ok(()), |range| self.sync_range(range))
     }
+}
+
+/// How many bytes of a file wait in memory to be written to its disk, or are on their way.
+///
+/// # Errors
+/// ENOSYS before Linux 6.5; EPERM where the caller could not write the file.
+pub fn unwritten(file: &std::fs::File) -> std::io::Result<u64> {
+    let len = file.metadata()?.len();
+    if len == 0 {
+        return Ok(0);
+    }
+    let pages = sys::cachestat(file, 0, len)?;
+    Ok((pages.dirty + pages.writeback) * sys::page_size() as u64)
 }
 
 /// The pages of a view, as ranges of bytes of its files; neighbours that touch are one.

@@ -32,9 +32,6 @@ std::arch::global_asm!(include_str!("copy_aarch64.s"));
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(include_str!("copy_x86_64.s"), options(att_syntax));
 
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_endian = "little")))]
-compile_error!("afbfs supports Linux on little-endian x86-64 and aarch64");
-
 /// How much of a copy was done when the mapping faulted: at least so much, and perhaps some of what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -306,7 +303,6 @@ fn last_error() -> Errno {
 }
 
 /// How many pages of a range of a file are in memory, and in which state.
-#[cfg(test)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Cached {
@@ -324,7 +320,6 @@ pub(super) struct Cached {
 ///
 /// # Errors
 /// ENOSYS before Linux 6.5; EPERM where the caller could not write the file.
-#[cfg(test)]
 pub(super) fn cachestat(file: impl AsFd, offset: u64, len: u64) -> io::Result<Cached> {
     /// The same on all architectures. The libc crate does not name it.
     const SYS_CACHESTAT: libc::c_long = 451;
@@ -335,6 +330,24 @@ pub(super) fn cachestat(file: impl AsFd, offset: u64, len: u64) -> io::Result<Ca
         libc::syscall(SYS_CACHESTAT, file.as_fd().as_raw_fd(), range.as_ptr(), &raw mut cached, 0 as libc::c_uint)
     };
     if answer == 0 { Ok(cached) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has the descriptors that were inherited, but for the first three, closed in programs that are run from now on.
+///
+/// # Errors
+/// If there is no `/proc`.
+pub fn close_on_exec() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        if let Some(number) =
+            name.to_str().and_then(|name| name.parse::<libc::c_int>().ok()).filter(|&number| number > 2)
+        {
+            // SAFETY: the call touches no memory, and a descriptor of this number stays open; what it refuses is the one
+            // that listed the folder, closed by now.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 fn install_handler() {

@@ -11,6 +11,7 @@ use crate::runs::View;
 mod faults;
 mod mapping;
 mod model;
+mod overlay;
 mod room;
 mod sync;
 

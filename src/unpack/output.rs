@@ -15,7 +15,7 @@ const TRIES: u32 = 100;
 
 /// What is being made.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     out: PathBuf,
     temporary: PathBuf,
     is_folder: bool,
@@ -24,7 +24,7 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Begins a file.
-    pub(super) fn file(out: &Path, force: bool) -> Result<(Pending, File), Fault> {
+    pub(crate) fn file(out: &Path, force: bool) -> Result<(Pending, File), Fault> {
         match fs::symlink_metadata(out) {
             Ok(found) if found.is_dir() => return Err(Fault::of(out, "is a folder, and a file is to be written")),
             Ok(_) if !force => return Err(exists(out)),
@@ -42,16 +42,24 @@ impl Pending {
         }
     }
 
-    /// Begins a folder.
+    /// Begins a folder of `.npy` files.
     pub(super) fn folder(out: &Path, force: bool) -> Result<Pending, Fault> {
+        Pending::folder_that(out, force, holds_copies_alone, "more than .npy files")
+    }
+
+    /// Begins a folder, which may take the place of one that `may_go`; another `holds` what makes that a loss.
+    pub(crate) fn folder_that(
+        out: &Path,
+        force: bool,
+        may_go: fn(&Path) -> io::Result<bool>,
+        holds: &str,
+    ) -> Result<Pending, Fault> {
         match fs::symlink_metadata(out) {
             Ok(_) if !force => return Err(exists(out)),
             Ok(found) if !found.is_dir() => return Err(Fault::of(out, "is a file, and a folder is to be written")),
-            Ok(_) if !holds_copies_alone(out).map_err(|error| Fault::of(out, error))? => {
-                return Err(Fault::of(
-                    out,
-                    "holds more than .npy files, so that it is not replaced; name another folder, or remove it",
-                ));
+            Ok(_) if !may_go(out).map_err(|error| Fault::of(out, error))? => {
+                let why = format!("holds {holds}, so that it is not replaced; name another folder, or remove it");
+                return Err(Fault::of(out, why));
             }
             _ => {}
         }
@@ -60,7 +68,7 @@ impl Pending {
     }
 
     /// A new file in the folder, and the folders that lead to it.
-    pub(super) fn file_within(&self, path: &Path) -> Result<File, Fault> {
+    pub(crate) fn file_within(&self, path: &Path) -> Result<File, Fault> {
         let place = self.temporary.join(path);
         let shown = || self.out.join(path);
         if let Some(parent) = place.parent() {
@@ -71,7 +79,7 @@ impl Pending {
     }
 
     /// Gives it its name. What was written has been synced.
-    pub(super) fn finish(self) -> Result<(), Fault> {
+    pub(crate) fn finish(self) -> Result<(), Fault> {
         let fault = |error: io::Error| Fault::of(&self.out, error);
         if self.is_folder {
             sync_folders(&self.temporary).map_err(fault)?;

@@ -168,7 +168,7 @@ fn pack(bytes: &mut [u8], stored: &[u64], wanted: &[u64], itemsize: usize) {
 }
 
 /// The header that NumPy 2 writes for an array in this order.
-pub(super) fn header(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
+pub(crate) fn header(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
     let descr = match dtype {
         DType::Scalar(scalar) => format!("'{scalar}'"),
         DType::Record(_) => dtype.to_string(),

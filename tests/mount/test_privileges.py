@@ -53,6 +53,8 @@ def check_threads(mnt, kept):
         (["--allow-other"], WRITING),
         (["--allow-other", "--follow-links"], WRITING),
         (["--allow-other", "--read-only"], {DAC_READ_SEARCH}),
+        (["--cow"], {DAC_READ_SEARCH, FOWNER}),
+        (["--cow", "--cache", "pages"], {DAC_READ_SEARCH, FOWNER}),
         (["--cache", "pages"], {*WRITING, SYS_ADMIN}),
         (["--cache", "pages", "--read-only"], {DAC_READ_SEARCH, SYS_ADMIN}),
     ],

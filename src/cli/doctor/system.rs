@@ -127,7 +127,14 @@ fn trial(found: &mut Findings) {
 
 fn handshake(point: &Path) -> Result<Offer, String> {
     let source = "afbfs-doctor".into();
-    let options = mount::Options { source, read_only: true, allow_other: false, kernel: Vec::new() };
+    let options = mount::Options {
+        source,
+        read_only: true,
+        allow_other: false,
+        kernel: Vec::new(),
+        max_read: None,
+        auto_unmount: false,
+    };
     let (device, mounted) = mount::mount(point, &options).map_err(|error| error.to_string())?;
     let offer = probe(device);
     // Whatever came of it, nothing stays.

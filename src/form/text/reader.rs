@@ -195,6 +195,26 @@ impl Reader {
     /// # Errors
     /// Where it is no complete text.
     pub fn finish(&mut self, elements: &mut Vec<u8>) -> Result<(), Bad> {
+        self.end(elements)?;
+        if self.done < self.count || self.next > 0 {
+            return Err(self.bad("the text ends too early: numbers are missing", false));
+        }
+        if self.text.style == Style::Json && !self.is_part && self.marks != self.text.marks() {
+            return Err(self.bad("the numbers do not stand in lists as the array has them", false));
+        }
+        Ok(())
+    }
+
+    /// The same of a text of any number of elements.
+    ///
+    /// # Errors
+    /// Where it ends within an element.
+    pub fn finish_anywhere(&mut self, elements: &mut Vec<u8>) -> Result<(), Bad> {
+        self.end(elements)?;
+        if self.next > 0 { Err(self.bad("the text ends within a record: columns are missing", false)) } else { Ok(()) }
+    }
+
+    fn end(&mut self, elements: &mut Vec<u8>) -> Result<(), Bad> {
         match self.state {
             State::Inside | State::Quote => self.end_cell(elements)?,
             State::Quoted => return Err(self.bad("a quotation mark is not closed", false)),
@@ -204,12 +224,6 @@ impl Reader {
             self.end_row(elements)?;
         }
         self.began = (self.line, self.column);
-        if self.done < self.count || self.next > 0 {
-            return Err(self.bad("the text ends too early: numbers are missing", false));
-        }
-        if self.text.style == Style::Json && !self.is_part && self.marks != self.text.marks() {
-            return Err(self.bad("the numbers do not stand in lists as the array has them", false));
-        }
         Ok(())
     }
 

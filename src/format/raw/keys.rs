@@ -233,7 +233,11 @@ fn parts(text: &str) -> Vec<&str> {
     bare.split(if bracketed && bare.contains(',') { ',' } else { 'x' }).map(str::trim).collect()
 }
 
-fn shape(text: &str) -> Result<Vec<Option<u64>>, Refusal> {
+/// The lengths in `100x200`, also written `(100, 200)`; nothing for one of them that is `?` or `-1`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn shape(text: &str) -> Result<Vec<Option<u64>>, Refusal> {
     open_lengths(parts(text).into_iter().map(|part| match part {
         "?" => Ok(None),
         _ if part.starts_with('+') => refuse(no_shape(text)),

@@ -110,7 +110,7 @@ pub(in crate::fs) fn truncate(shared: &Shared, size: u64) -> Result<()> {
         None if size == shared.body.len() => {}
         none => {
             let (mut draft, mut at, reading) = (whole(), 0, Reading::default());
-            let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill };
+            let bytes = Bytes { files: &shared.files, fill: &shared.tree.description.array.fill, lent: false };
             while at < size {
                 let window = at..size.min(at + CHUNK as u64);
                 let length = window.end - window.start;
