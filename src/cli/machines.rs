@@ -43,7 +43,7 @@ const SHARED: &[&str] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Machines {
     /// Whether it is mounted for several machines.
-    pub(super) several: bool,
+    several: bool,
     /// What there is to say about it.
     note: Option<String>,
 }
@@ -76,11 +76,11 @@ impl Machines {
         Machines { several: asked.unwrap_or(is_shared), note }
     }
 
-    /// Refuses what cannot be done while others write.
+    /// Whether it is mounted for several machines. Refuses what cannot be done then.
     ///
     /// # Errors
     /// For `--update-checksums` and `--cow`.
-    pub(super) fn check(&self, source: &Path, update_checksums: bool, cow: bool) -> Result<(), Failure> {
+    pub(super) fn check(&self, source: &Path, update_checksums: bool, cow: bool) -> Result<bool, Failure> {
         if self.several && cow {
             return Err(Failure(format!(
                 "{}: --cow cannot go with --shared: what is written is shown by this mount alone; leave one of them out",
@@ -94,7 +94,7 @@ impl Machines {
                 source.display()
             )));
         }
-        Ok(())
+        Ok(self.several)
     }
 
     /// Logs what there is to say, and starts the thread that serves those who wait for a lock, if locks are to reach other machines. It

@@ -215,9 +215,8 @@ fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure>
         return Err(Failure::new("ro and cow exclude each other: with cow the array files are not written either"));
     }
     let point = mount_point(&args.mountpoint)?;
-    let machines = machines_of(args);
-    machines.check(&args.source, args.update_checksums, args.cow)?;
-    let limits = Limits { gap: args.fetch_gap, remote: machines.several, ..Limits::of_process(descriptors) };
+    let remote = machines_of(args).check(&args.source, args.update_checksums, args.cow)?;
+    let limits = Limits { gap: args.fetch_gap, remote, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
         covered: args.cow,
