@@ -454,3 +454,22 @@ def test_a_disk_that_others_may_share_is_pointed_out(scratch):
         log = scratch / "log"
         stack.enter_context(mounted(disk.path, "--log-file", log))
         assert "mount it with --shared" in log.read_text()
+
+
+def test_a_page_whose_former_content_is_forgotten_is_not_stored(source):
+    pages = (80 << 20) // 4096
+    file = source / f"x_512x{pages}_float64.raw"
+    file.touch()
+    os.truncate(file, pages * 4096)
+    with mounted(source, "--shared") as mnt, mnt.open(f"x_512x{pages}_float64/data", os.O_RDWR) as fd:
+        with mmap.mmap(fd, 0) as mapped:
+            assert all(mapped[page * 4096] == 0 for page in range(pages))
+            mapped[-8:] = b"newest  "
+            mapped.flush((pages - 1) * 4096, 4096)
+            mapped[:8] = b"forgot  "
+            with refused("EIO"):
+                mapped.flush(0, 4096)
+        with open(file, "rb") as stored:
+            assert stored.read(8) == bytes(8)
+            stored.seek(-8, os.SEEK_END)
+            assert stored.read() == b"newest  "
