@@ -8,7 +8,7 @@
 //! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
 //! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
 //!
-//! *Locks* of programs are kept by the kernel, unless other machines are to meet them: then they come here ([`locks`]).
+//! *Locks* of programs are kept by the kernel, unless other machines are to meet them: then they come here (`locks`).
 //!
 //! *Names* of slices and ranges that were looked up long ago are forgotten on demand of the thread that drops pages.
 //!
