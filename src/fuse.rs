@@ -12,7 +12,7 @@
 //!
 //! *Names* of slices and ranges that were looked up long ago are forgotten on demand of the thread that drops pages.
 //!
-//! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
+//! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`](crate::fs::Written::is_put_off)): a thread of its own
 //! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
 //! loops must be free to serve; so they never wait for it. A page written back is answered before pages are dropped, but not
 //! the fsync of msync. Until a truncation is answered, the kernel holds back the writing of the file's own pages: zeros are put
