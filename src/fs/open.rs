@@ -251,12 +251,12 @@ impl Fs {
             (_, _, None) => 0..u64::MAX,
         };
         let lockable = match tree.description.array.grid.single() {
-            Some(_) => extent.clone(),
-            None => {
-                let (shape, itemsize) = (tree.description.array.grid.shape(), tree.description.array.grid.itemsize());
-                let packed = Layout::packed(0, shape, itemsize, Order::C).map_err(|_| Errno::OVERFLOW)?;
+            None if self.is_remote() => {
+                let grid = &tree.description.array.grid;
+                let packed = Layout::packed(0, grid.shape(), grid.itemsize(), Order::C).map_err(|_| Errno::OVERFLOW)?;
                 tree.selection_of(leaf).place(&packed).extent()
             }
+            _ => extent.clone(),
         };
         let whole = || {
             let len = view.len();
