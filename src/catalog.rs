@@ -200,6 +200,7 @@ impl Catalog {
                 path: folder,
                 links: options.links,
                 shared: options.shared,
+                remote: store.is_remote(),
                 covered: options.covered,
                 own_device: OnceLock::new(),
             }),
@@ -293,7 +294,7 @@ impl Catalog {
             Origin::File(path) | Origin::Member(path, _) => {
                 self.root.open_with_stat(path, OFlags::PATH).map(|(_, stat)| stat)
             }
-            Origin::Named(_) => rustix::fs::fstat(self.locate(origin)?),
+            Origin::Named(_) => self.root.stat(&self.locate(origin)?),
         }
     }
 

@@ -30,6 +30,7 @@ mod hint;
 mod info;
 mod logging;
 mod ls;
+mod machines;
 mod manual;
 mod mount;
 mod mounted;

@@ -11,6 +11,7 @@
 //! - `open`, `io`, `sync`, `whole`: handles, reading and writing, truncation, syncing; a file that is written as a whole.
 //! - `orders`: what is written under `.afbfs`.
 //! - `coherence`: which inodes have pages in the kernel's cache that a write elsewhere makes stale. `served`: what they held.
+//! - `ranges`: locks of programs, as locks on the array file.
 //! - `stats`, `special`: what was asked for and how it went; the files under `.afbfs`.
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ mod orders;
 mod patches;
 mod picture;
 mod preview;
+mod ranges;
 mod served;
 mod special;
 mod spool;
@@ -51,6 +53,7 @@ pub use io::{Source, Truncated, Written};
 pub use listing::DirEntry;
 pub use nodes::ROOT;
 pub use open::{Access, Opened, Path};
+pub use ranges::Wanted;
 pub use special::walk_arrays;
 pub use stats::{Begun, Op, Times};
 
@@ -58,6 +61,7 @@ use coherence::Coherence;
 use handles::Handles;
 use nodes::{Folder, Found, Nodes, Place, Special, Views, Which};
 use open::Inodes;
+use ranges::Ranges;
 use served::Served;
 use stats::Stats;
 use stats::usage::Arrays;
@@ -157,6 +161,7 @@ pub struct Fs {
     inodes: Inodes,
     coherence: Coherence,
     served: Served,
+    ranges: Ranges,
     counters: Counters,
     /// Whether a commit is under way.
     commits: AtomicBool,
@@ -175,6 +180,7 @@ impl Fs {
             inodes: Inodes::default(),
             coherence: Coherence::default(),
             served: Served::default(),
+            ranges: Ranges::default(),
             counters: Counters::default(),
             commits: AtomicBool::new(false),
             stats: Stats::default(),

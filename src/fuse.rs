@@ -8,9 +8,11 @@
 //! *Passthrough.* Where a view is the whole array file (`data` of a raw file), the kernel reads that file itself, if it can
 //! and the process may (`CAP_SYS_ADMIN`): as fast as the file, with no request.
 //!
+//! *Locks* of programs are kept by the kernel, unless other machines are to meet them: then they come here (`locks`).
+//!
 //! *Names* of slices and ranges that were looked up long ago are forgotten on demand of the thread that drops pages.
 //!
-//! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`]): a thread of its own
+//! *Cached pages.* A write whose bytes are in the kernel's cache is put off ([`Written::is_put_off`](crate::fs::Written::is_put_off)): a thread of its own
 //! has those pages dropped and does it then. Dropping dirty pages makes the kernel write them back first, which the event
 //! loops must be free to serve; so they never wait for it. A page written back is answered before pages are dropped, but not
 //! the fsync of msync. Until a truncation is answered, the kernel holds back the writing of the file's own pages: zeros are put
@@ -26,16 +28,18 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, IoctlFlags,
     KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
-    ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::fs::{Access, Begun, Cached, Changes, Fs, Op, Opened, Source, Written};
+use crate::fs::{Access, Changes, Fs, Op, Opened, Source};
 
 mod convert;
 mod counted;
+mod locks;
 mod passthrough;
 mod probe;
+mod replies;
 mod server;
 mod shares;
 
@@ -43,6 +47,7 @@ pub use probe::{Offer, probe};
 pub use server::{Others, Server};
 
 use convert::{file_attr, file_type, reply_empty, reply_xattr, set_time};
+use locks::{Waiting, wanted};
 use passthrough::Backings;
 use server::{Job, Write, apart, negotiate};
 use shares::Shares;
@@ -62,6 +67,8 @@ type Result<T> = std::result::Result<T, rustix::io::Errno>;
 struct Adapter {
     fs: Arc<Fs>,
     jobs: Sender<Job>,
+    /// Where those go who wait for a lock.
+    waits: Sender<Waiting>,
     backings: Arc<Backings>,
     /// Whether files may be passed through: until the kernel refuses it once.
     passthrough: Arc<AtomicBool>,
@@ -71,48 +78,15 @@ struct Adapter {
 }
 
 impl Adapter {
-    fn new(fs: Arc<Fs>, jobs: Sender<Job>, shares: Shares) -> Adapter {
+    fn new(fs: Arc<Fs>, jobs: Sender<Job>, waits: Sender<Waiting>, shares: Shares) -> Adapter {
         let (backings, passthrough, truncating) = Default::default();
-        Adapter { fs, jobs, backings, passthrough, shares: Arc::new(shares), truncating }
-    }
-
-    /// Replies to a write, or has it done later, once pages of other views are dropped: `again` does it.
-    fn written(
-        &self,
-        begun: Begun,
-        outcome: std::result::Result<Written, Errno>,
-        again: impl FnOnce() -> Box<Write>,
-        reply: ReplyWrite,
-    ) {
-        match outcome {
-            Err(error) => reply.error(error),
-            Ok(written) if written.is_put_off() => {
-                return self.send(Job::Write(begun, written.cached, again(), reply));
-            }
-            Ok(written) => {
-                self.drop_pages(written.cached);
-                reply.written(written.count as u32);
-            }
-        }
-        self.fs.end(begun);
-    }
-
-    /// Has pages dropped, without waiting for it. An fsync that is asked for later is answered after it.
-    fn drop_pages(&self, cached: Vec<Cached>) {
-        if !cached.is_empty() {
-            self.send(Job::Drop(cached));
-        }
-    }
-
-    fn send(&self, job: Job) {
-        // The notifier lives as long as the session; after it a dropped reply answers by itself.
-        let _ = self.jobs.send(job);
+        Adapter { fs, jobs, waits, backings, passthrough, shares: Arc::new(shares), truncating }
     }
 }
 
 impl Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        let passthrough = negotiate(config);
+        let passthrough = negotiate(config, self.fs.is_remote());
         self.passthrough.store(passthrough, Ordering::Relaxed);
         Ok(())
     }
@@ -264,7 +238,10 @@ impl Filesystem for Adapter {
         self.written(begun, self.attempt(|fs| copy(fs, Source::Direct)), || Box::new(copy), reply);
     }
 
-    fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+    fn flush(&self, _req: &Request, _inode: INodeNo, handle: FileHandle, owner: LockOwner, reply: ReplyEmpty) {
+        if self.fs.is_remote() {
+            self.fs.closes(handle.0, owner.0);
+        }
         self.flushed(Op::Flush, Fs::flush, handle.0, reply);
     }
 
@@ -385,6 +362,37 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         reply_empty(self.call(Op::Fallocate, |fs| fs.allocate(handle.0, offset, len, mode)), reply);
+    }
+
+    fn getlk(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        owner: LockOwner,
+        first: u64,
+        last: u64,
+        kind: i32,
+        process: u32,
+        reply: ReplyLock,
+    ) {
+        self.get_lock(handle.0, &wanted(owner.0, process, kind, (first, last)), (first, last), reply);
+    }
+
+    fn setlk(
+        &self,
+        req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        owner: LockOwner,
+        first: u64,
+        last: u64,
+        kind: i32,
+        process: u32,
+        wait: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.set_lock(handle.0, wanted(owner.0, process, kind, (first, last)), wait.then(|| req.pid()), reply);
     }
 
     fn create(

@@ -95,6 +95,10 @@
 //!   up the rest.
 //! - *Slices are opened for direct I/O*, unless [`fs::Cache::Pages`] is asked for. With the page cache a write through one
 //!   view makes pages of every overlapping view stale, and a write to the array file itself goes unnoticed.
+//! - *With `--shared` nothing is mapped*, and no form is exempt: the page is the unit in which network file systems write back, and a page has
+//!   bytes of others. See `store::remote`, and `fs::ranges` for locks.
+//! - *Who waits for a lock is asked after*: `fuser` 0.18 passes no interrupts on, so a thread looks at `/proc` whether the program has a signal
+//!   pending. It is not kept within the source, and has no capability.
 //! - *No readdirplus*: it would make an inode of every name that is listed.
 //!
 //! # Adding a form

@@ -20,8 +20,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::io::{Errno, Result, retry_on_intr};
+use rustix::fs::{FileType, OFlags, SeekFrom, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::{Errno, Result};
 
 mod copy;
 mod crew;
@@ -32,6 +32,7 @@ mod maps;
 mod overlay;
 #[cfg(test)]
 pub(crate) mod panics;
+mod remote;
 mod stream;
 mod sum;
 mod sync;
@@ -39,6 +40,7 @@ pub use copy::{gather, read, read_copied, write};
 pub use files::{Files, Pieces};
 pub use maps::has_room_for_a_thread;
 pub use overlay::{Layer, Mark, PAGE, Pages as ChangedPages, Record, Shelf};
+pub use remote::{Lock, lock_bytes, stat_anew, test_bytes};
 pub use stream::Stream;
 pub use sum::{Sum, write_summed};
 pub use sync::{sync, unwritten};
@@ -48,8 +50,9 @@ mod tile;
 
 pub use sys::{ProcessUsage, process_usage};
 
-/// `f_type` of tmpfs, from statfs(2).
+/// `f_type` of tmpfs, from statfs(2), and of NFS.
 const TMPFS: u64 = 0x0102_1994;
+const NFS: u64 = 0x6969;
 
 /// How much may be mapped and open at once. See [`Limits::of_process`].
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,8 @@ pub struct Limits {
     pub files: u32,
     /// As `files`, for folders that are being listed.
     pub folders: u32,
+    /// Whether other machines write to the files, too: see `remote`.
+    pub remote: bool,
 }
 
 /// What the store has done so far.
@@ -123,6 +128,8 @@ pub struct File {
     fixed_len: Option<u64>,
     /// Whether it lies in memory (tmpfs): there, reading a hole through a mapping would fill it.
     in_memory: bool,
+    /// Whether it is read and written past the page cache.
+    is_direct: bool,
     /// The mapped windows, few of them.
     windows: RwLock<Vec<maps::Window>>,
     unmappable: AtomicBool,
@@ -195,6 +202,11 @@ impl Store {
         })
     }
 
+    /// Whether other machines write to the files, too.
+    pub fn is_remote(&self) -> bool {
+        self.limits.remote
+    }
+
     /// Whether files are kept open by such a descriptor ([`Limits::files`]).
     fn keeps(&self, descriptor: &OwnedFd) -> bool {
         (descriptor.as_raw_fd() as u32) < self.limits.files
@@ -245,7 +257,10 @@ impl Store {
             FileType::BlockDevice => Some(rustix::fs::seek(&readable, SeekFrom::End(0))?),
             _ => return Err(Errno::INVAL),
         };
-        let in_memory = rustix::fs::fstatfs(&readable).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
+        let kind = rustix::fs::fstatfs(&readable).map_or(0, |fs| fs.f_type as u64);
+        let direct = if self.limits.remote && kind == NFS { remote::open_directly(&readable) } else { None };
+        let is_direct = direct.is_some();
+        let readable = direct.unwrap_or(readable);
         // Readahead would bring pages in that nobody asked for. Where advice is not taken, reads are the same.
         let _ = rustix::fs::fadvise(&readable, 0, None, rustix::fs::Advice::Random);
         let file = Arc::new(File {
@@ -254,9 +269,10 @@ impl Store {
             readable,
             writable: OnceLock::new(),
             fixed_len,
-            in_memory,
+            in_memory: kind == TMPFS,
+            is_direct,
             windows: RwLock::default(),
-            unmappable: AtomicBool::new(false),
+            unmappable: AtomicBool::new(self.limits.remote),
             turns: RwLock::new(()),
             sums: Mutex::new(()),
             locks: Mutex::default(),
@@ -345,10 +361,8 @@ impl File {
     }
 
     fn open_writable(&self) -> Result<OwnedFd> {
-        // The same inode, whatever its name is by now.
-        let name = format!("/proc/self/fd/{}", self.readable.as_raw_fd());
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let opened = retry_on_intr(|| rustix::fs::open(name.as_str(), flags, Mode::empty()))?;
+        let direct = if self.is_direct { OFlags::DIRECT } else { OFlags::empty() };
+        let opened = remote::open_again(&self.readable, OFlags::RDWR | direct)?;
         let _ = rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::Random);
         Ok(opened)
     }

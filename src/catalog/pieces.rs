@@ -83,6 +83,8 @@ pub(super) struct ArrayFiles {
     names: Arc<dyn Names>,
     fill: Vec<u8>,
     errors: Arc<Errors>,
+    /// Files that were opened before are looked up again.
+    fresh: Mutex<Instant>,
     /// Folders in which files were made, and not yet synced.
     unsynced: Mutex<HashSet<PathBuf>>,
 }
@@ -107,6 +109,7 @@ impl ArrayFiles {
             names,
             fill,
             errors: Arc::default(),
+            fresh: Mutex::new(Instant::now()),
             unsynced: Mutex::default(),
         }
     }
@@ -135,7 +138,9 @@ impl ArrayFiles {
         if self.root.shared {
             self.root.check_rights(&self.described, path, &stat)?;
         }
-        self.store.file(opened).map(Some)
+        let file = self.store.file(opened)?;
+        file.refresh();
+        Ok(Some(file))
     }
 
     /// As [`ArrayFiles::open_path`]; where there are too few descriptors, other pieces are closed for it.
@@ -265,7 +270,11 @@ impl ArrayFiles {
         }
         let mut folders = std::mem::take(&mut *lock(&self.unsynced)).into_iter();
         let open = |folder: &Path| self.root.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY);
-        let outcome = folders.try_for_each(|folder| rustix::fs::fsync(open(&folder)?));
+        let outcome = folders.try_for_each(|folder| match rustix::fs::fsync(open(&folder)?) {
+            // Some network file systems sync no folders: a name that was made there is as durable as it gets.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            answer => answer,
+        });
         // Of those behind one that failed nothing is known yet.
         lock(&self.unsynced).extend(folders);
         outcome
@@ -276,6 +285,7 @@ impl Pieces for ArrayFiles {
     fn open(&self, piece: u64) -> Result<Option<Arc<File>>> {
         if let Some(held) = lock(&self.opened.pieces).get(&(self.number, piece))
             && held.since.elapsed() < TRUSTED
+            && held.since >= *lock(&self.fresh)
         {
             return Ok(Some(held.file.clone()));
         }
@@ -295,6 +305,10 @@ impl Pieces for ArrayFiles {
 
     fn sync(&self) -> Result<()> {
         self.sync_all().inspect_err(|&error| self.errors.record(error))
+    }
+
+    fn refresh(&self) {
+        *lock(&self.fresh) = Instant::now();
     }
 
     fn error_mark(&self) -> u64 {

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, Result};
 
 use super::{Catalog, Links, is_regular};
+use crate::store::stat_anew;
 
 fn or_dot(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
@@ -35,6 +36,8 @@ pub(super) struct Root {
     pub(super) path: PathBuf,
     pub(super) links: Links,
     pub(super) shared: bool,
+    /// Whether other machines write to the files, too.
+    pub(super) remote: bool,
     /// Whether files stay as they are, as far as that can be.
     pub(super) covered: bool,
     pub(super) own_device: OnceLock<u64>,
@@ -91,7 +94,7 @@ impl Root {
             }
             other => other,
         }?;
-        let stat = rustix::fs::fstat(&opened)?;
+        let stat = self.stat(&opened)?;
         self.check_device(&stat)?;
         Ok((opened, stat))
     }
@@ -117,6 +120,11 @@ impl Root {
             }
         }
         Ok(())
+    }
+
+    /// What `fstat(2)` says, as of now on all machines.
+    pub(super) fn stat(&self, opened: &OwnedFd) -> Result<Stat> {
+        if self.remote { stat_anew(opened) } else { rustix::fs::fstat(opened) }
     }
 
     /// Reading our own mount would wait for ourselves.

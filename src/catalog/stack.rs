@@ -234,6 +234,8 @@ struct MemberFiles {
     errors: Arc<Errors>,
     /// What the log says of odd members, so that it says it once.
     told: Mutex<HashMap<u64, String>>,
+    /// What was looked up before is looked up again.
+    fresh: Mutex<Instant>,
 }
 
 impl MemberFiles {
@@ -247,6 +249,7 @@ impl MemberFiles {
             own: STACKS.fetch_add(1, Ordering::Relaxed),
             errors: Arc::default(),
             told: Mutex::default(),
+            fresh: Mutex::new(Instant::now()),
         }
     }
 
@@ -255,6 +258,7 @@ impl MemberFiles {
         let known = lock(&self.opened.members.0).get(&(self.own, number)).cloned();
         if let Some(held) = known
             && held.since.elapsed() < TRUSTED
+            && held.since >= *lock(&self.fresh)
         {
             if held.checked.elapsed() < within {
                 return held.state;
@@ -298,6 +302,7 @@ impl MemberFiles {
                     (file.id(), &layout).hash(&mut hasher);
                     let digest = (hasher.finish() >> INDEX_BITS).max(FAILED + 1);
                     let read_only = array.read_only.is_some() || array.checksum.is_some();
+                    file.refresh();
                     State::There { file, stamp, layout: Arc::new(layout), digest, read_only }
                 }
                 Err(why) => self.fail(number, &why, Errno::IO),
@@ -415,6 +420,10 @@ impl Pieces for MemberFiles {
 
     fn sync(&self) -> Result<(), Errno> {
         self.sync_all().inspect_err(|&error| self.errors.record(error))
+    }
+
+    fn refresh(&self) {
+        *lock(&self.fresh) = Instant::now();
     }
 
     fn error_mark(&self) -> u64 {

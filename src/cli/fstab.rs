@@ -18,6 +18,8 @@ pub(super) enum Item {
     Cow,
     CowDir(PathBuf),
     Cache(CacheMode),
+    /// `shared` or `no_shared`.
+    Shared(bool),
     Uid(u32),
     Gid(u32),
     Umask(u32),
@@ -103,6 +105,8 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         ("cow", None) => Item::Cow,
         ("cow_dir", Some(folder)) if !folder.is_empty() => Item::CowDir(folder.into()),
         ("list_max", _) => Item::ListMax(number()?),
+        ("shared", None) => Item::Shared(true),
+        ("no_shared", None) => Item::Shared(false),
         ("fetch_gap", Some(size)) => Item::FetchGap(super::size::parse_size(size)?),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
         ("cache", Some("pages")) => Item::Cache(CacheMode::Pages),
@@ -127,7 +131,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
             return Err(format!(
                 "{option}: is no option of afbfs; it knows ro, rw, allow_other, allow_root, uid=N, gid=N, umask=MODE, \
                  follow_links, threads=N, list_max=N, cache=none|pages, fetch_gap=SIZE, update_checksums, fsname=NAME, \
-                 max_read=N, auto_unmount, log_file=FILE, cow, cow_dir=DIR, {}",
+                 max_read=N, auto_unmount, log_file=FILE, cow, cow_dir=DIR, shared, no_shared, {}",
                 KERNEL.join(", ")
             ));
         }

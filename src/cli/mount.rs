@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::machines::Machines;
 use super::size::parse_size;
 use super::unmounter::Unmounter;
 use super::{Failure, SourceArgs, absolute, background, fstab, logging, notify, privileges};
@@ -26,8 +27,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const SHARES: u64 = 4;
 /// There is a thread that serves for so many descriptors, if there are not more than were asked for.
 const THREADS: u64 = 8;
-/// What is started beside those: the threads that drop pages, unmount, wait for signals and sweep, and a helper that unmounts.
-const OTHERS: usize = 5;
+/// What is started beside those: threads that drop pages, unmount, wait for signals and locks, and sweep; a helper that unmounts.
+const OTHERS: usize = 6;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:\n  afbfs mount ./data /mnt/arrays && od -A d -t f8 /mnt/arrays/a/row/42\n\n\
@@ -77,6 +78,12 @@ pub(super) struct Args {
     /// write. After a crash between the two, the file's own programs may take the array for damaged
     #[arg(long)]
     update_checksums: bool,
+    /// Other machines write to SOURCE, too: who opens a slice sees what was closed before on any of them, and locks hold for all
+    #[arg(long, overrides_with = "no_shared")]
+    shared: bool,
+    /// No other machine writes to SOURCE, though it lies on a file system that machines share
+    #[arg(long, overrides_with = "shared")]
+    no_shared: bool,
     /// Copy on write: the array files never change. What is written is shown by this mount alone, and forgotten when it is
     /// unmounted, unless afbfs commit has written it into the array files
     #[arg(long, conflicts_with = "read_only")]
@@ -151,6 +158,7 @@ fn settle(mut args: Args) -> (Args, Vec<&'static str>) {
             fstab::Item::Cow => args.cow = true,
             fstab::Item::CowDir(folder) => args.cow_dir = Some(folder),
             fstab::Item::Cache(mode) => args.cache = mode,
+            fstab::Item::Shared(shared) => (args.shared, args.no_shared) = (shared, !shared),
             fstab::Item::Kernel(option) => kernel.push(option),
         }
     }
@@ -207,7 +215,8 @@ fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure>
         return Err(Failure::new("ro and cow exclude each other: with cow the array files are not written either"));
     }
     let point = mount_point(&args.mountpoint)?;
-    let limits = Limits { gap: args.fetch_gap, ..Limits::of_process(descriptors) };
+    let remote = machines_of(args).check(&args.source, args.update_checksums, args.cow)?;
+    let limits = Limits { gap: args.fetch_gap, remote, ..Limits::of_process(descriptors) };
     let options = catalog::Options {
         update_checksums: args.update_checksums,
         covered: args.cow,
@@ -239,6 +248,10 @@ fn prepare(args: &Args, descriptors: u64) -> Result<(Catalog, PathBuf), Failure>
         }
     }
     Ok((catalog, point))
+}
+
+fn machines_of(args: &Args) -> Machines {
+    Machines::of(&args.source, (args.shared || args.no_shared).then_some(args.shared), args.cow)
 }
 
 /// The absolute path of the mount point. A dead mount that is left there is cleared.
@@ -328,7 +341,7 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     try_threads(threads + OTHERS)?;
     let (device, mounted) = mount::mount(&point, &options)?;
     catalog.exclude_device(mounted.device);
-    let server = match Server::new(fs.clone(), device, threads, others) {
+    let mut server = match Server::new(fs.clone(), device, threads, others) {
         Ok(server) => server,
         Err(error) => {
             mounted.unmount()?;
@@ -337,7 +350,10 @@ fn serve(args: &Args, kernel: Vec<&'static str>) -> Result<(), Failure> {
     };
     log::info!("{} mounted at {}", args.source.display(), point.display());
     // All other threads are started by this one, with what it has left.
-    let unmounter = match confine(args, &catalog, &mounted, overlays.as_ref()) {
+    let confined = machines_of(args)
+        .start(&args.source, &mut server)
+        .and_then(|()| confine(args, &catalog, &mounted, overlays.as_ref()));
+    let unmounter = match confined {
         Ok(unmounter) => unmounter,
         Err(failure) => {
             mounted.unmount()?;
@@ -426,7 +442,7 @@ fn try_threads(count: usize) -> Result<(), Failure> {
     started.map_err(|error| too_few("the threads that serve", &error))
 }
 
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+pub(super) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let started = std::thread::Builder::new().name(name.into()).spawn(work);
     started.map(|_| ()).map_err(|error| too_few(&format!("the thread of {name}"), &error))
 }

@@ -17,6 +17,9 @@ use landlock::{
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+/// What the thread keeps that serves those who wait for locks.
+pub(super) const NONE: CapabilitySet = CapabilitySet::empty();
+
 /// What root's threads that serve keep.
 pub(super) fn serving(read_only: bool, passthrough: bool) -> CapabilitySet {
     let files = if read_only {

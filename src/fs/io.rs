@@ -240,18 +240,27 @@ impl Fs {
     pub fn flush(&self, handle: u64, source: Source) -> Result<Vec<Cached>, Errno> {
         let handle = self.handles.get(handle)?;
         let Handle::File(file) = &*handle else { return Ok(Vec::new()) };
+        let outcome = self.flush_file(file, source);
+        if outcome.as_ref().map_or(true, Vec::is_empty) {
+            self.unlock_closed(file);
+        }
+        outcome
+    }
+
+    fn flush_file(&self, file: &OpenFile, source: Source) -> Result<Vec<Cached>, Errno> {
         if file.access.write && !file.body.is_plain() {
             let cached = self.store_pending(file, source)?;
             if !cached.is_empty() {
                 return Ok(cached);
             }
         }
+        let published = self.publish(file);
         if file.unflushed.swap(false, Ordering::AcqRel)
             && let Err(error) = file.shared.file.touch()
         {
             log::debug!("{}: setting the time: {error}", self.catalog.path_of(&file.tree.description.origin).display());
         }
-        sticky_error(file).map(|()| Vec::new())
+        sticky_error(file).and(published).map(|()| Vec::new())
     }
 
     /// Stores what waits to be complete: text, and elements of which a part was written.

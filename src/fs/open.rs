@@ -16,6 +16,7 @@ use super::preview::{self, Content};
 use super::stats::usage::Usage;
 use super::{Cache, Fs, Leaf, Node, Special, Tree, count, error_text};
 use crate::catalog::{Described, Problem, Validity};
+use crate::layout::{Layout, Order};
 use crate::store::{File, Files, lock};
 
 /// What a file is opened for.
@@ -70,6 +71,9 @@ pub(super) struct OpenFile {
     pub(super) unflushed: AtomicBool,
     pub(super) touched: AtomicBool,
     pub(super) reading: Reading,
+    /// The bytes of the array file that are locked where the view is, as a whole; and who has closed a descriptor of late.
+    pub(super) lockable: Range<u64>,
+    pub(super) closing: Mutex<Vec<u64>>,
     /// What is counted of the array.
     pub(super) usage: Arc<Usage>,
     /// The last write error of the file that this handle has reported.
@@ -246,6 +250,14 @@ impl Fs {
             (_, _, Some(whole)) => tree.selection_of(leaf).place(whole).extent(),
             (_, _, None) => 0..u64::MAX,
         };
+        let lockable = match tree.description.array.grid.single() {
+            None if self.is_remote() => {
+                let grid = &tree.description.array.grid;
+                let packed = Layout::packed(0, grid.shape(), grid.itemsize(), Order::C).map_err(|_| Errno::OVERFLOW)?;
+                tree.selection_of(leaf).place(&packed).extent()
+            }
+            _ => extent.clone(),
+        };
         let whole = || {
             let len = view.len();
             let regular = crate::catalog::is_regular(&described.stat);
@@ -263,11 +275,12 @@ impl Fs {
             lock(&shared.pending).spool.take_if(|spool| spool.is_stored());
         }
         let path = match self.settings.cache {
-            Cache::Pages if shared.whole => Path::Whole,
+            Cache::Pages if shared.whole && !self.is_remote() => Path::Whole,
             Cache::Pages if !access.write => Path::Cached,
             Cache::Pages | Cache::None => Path::Direct,
         };
         let files = shared.files.clone();
+        files.refresh();
         let error_seen = AtomicU64::new(files.error_mark());
         let usage = self.arrays.opened(&tree.description.origin);
         let file = OpenFile {
@@ -283,10 +296,16 @@ impl Fs {
             unflushed: AtomicBool::new(false),
             touched: AtomicBool::new(false),
             reading: Reading::default(),
+            lockable,
+            closing: Mutex::default(),
             usage,
             error_seen,
         };
-        Ok(Opened { handle: self.handles.insert(Handle::File(Box::new(file))), flush: access.write, path })
+        Ok(Opened {
+            handle: self.handles.insert(Handle::File(Box::new(file))),
+            flush: access.write || self.is_remote(),
+            path,
+        })
     }
 
     /// The array file behind a handle.
@@ -307,12 +326,20 @@ impl Fs {
 
     /// Closes a handle. Gives the inodes whose cached pages are to be dropped.
     pub fn release(&self, handle: u64) -> Vec<Cached> {
-        let Some(handle) = self.handles.remove(handle) else { return Vec::new() };
+        let (number, handle) = (handle, self.handles.remove(handle));
+        let Some(handle) = handle else { return Vec::new() };
         if let Handle::Orders(_) = &*handle {
             self.close_orders();
         }
         let Handle::File(file) = &*handle else { return Vec::new() };
         let cached = self.give_up_pending(file);
+        if let Err(error) = self.publish(file) {
+            log::error!(
+                "{}: writing back failed: {error}",
+                self.catalog.path_of(&file.tree.description.origin).display()
+            );
+        }
+        self.unlock_handle(file, number);
         if file.unflushed.load(Ordering::Acquire)
             && let Err(error) = file.shared.file.touch()
         {

@@ -77,6 +77,16 @@ impl Served {
         lock(&self.0).pages.remove(&inode);
     }
 
+    /// Whether all these pages are remembered.
+    fn holds(&self, inode: u64, offset: u64, data: &[u8]) -> bool {
+        let held = lock(&self.0);
+        let of_inode = held.pages.get(&inode);
+        let known = |(number, page): (u64, &[u8])| {
+            of_inode.and_then(|pages| pages.get(&number)).is_some_and(|before| before.len() >= page.len())
+        };
+        offset.is_multiple_of(PAGE as u64) && pages(offset, data).all(known)
+    }
+
     /// The parts of `data`, to be written at `offset`, that differ from what was remembered, as whole blocks of `block` bytes, a power
     /// of two up to a page.
     pub(super) fn changed(&self, inode: u64, offset: u64, data: &[u8], block: usize) -> Vec<Range<usize>> {
@@ -109,12 +119,17 @@ impl Served {
 impl Fs {
     /// Whether it is worth remembering what the kernel fills pages of a file with.
     pub(super) fn remembers(&self, file: &OpenFile) -> bool {
-        file.body.is_plain() && self.inodes.written(file.inode).is_some()
+        // Of a picture that is written all is stored.
+        let of_parts = file.body.is_plain() || self.is_remote() && !file.body.is_picture();
+        of_parts && self.inodes.written(file.inode).is_some()
     }
 
     /// Writes to a view. After a truncation, what lies between the written end and the write is filled with zeros; meanwhile
     /// no other write of the file goes on, lest it be overwritten.
     pub(super) fn write_from(&self, file: &OpenFile, offset: u64, data: &[u8], source: Source) -> Result<usize, Errno> {
+        if source == Source::PageCache && self.is_remote() && !file.body.is_picture() {
+            return self.write_changes(file, offset, data);
+        }
         let mut written_end = lock(&file.shared.written_end);
         let Some(end) = written_end.as_mut() else {
             drop(written_end);
@@ -138,6 +153,15 @@ impl Fs {
     fn write_changes(&self, file: &OpenFile, offset: u64, data: &[u8]) -> Result<usize, Errno> {
         // Elements of up to 8 bytes are written as wholes, so that they never tear.
         let block = 1 << file.tree.dtype.itemsize().trailing_zeros().min(3);
+        if self.is_remote() && !self.served.holds(file.inode, offset, data) {
+            log::error!(
+                "{}: bytes {offset} to {} of a slice that was mapped are not stored: what the page held before is not known any \
+                 more, so that others' changes would be undone; map less at a time, or use write(2)",
+                self.catalog.path_of(&file.tree.description.origin).display(),
+                offset + data.len() as u64,
+            );
+            return Err(Errno::IO);
+        }
         for run in self.served.changed(file.inode, offset, data, block) {
             put(&file.shared, offset + run.start as u64, &data[run])?;
         }

@@ -69,6 +69,8 @@ kinds! {
     Setxattr "setxattr",
     Removexattr "removexattr",
     Lseek "lseek",
+    Getlk "getlk",
+    Setlk "setlk",
     Fallocate "fallocate",
     Create "create",
     Mknod "mknod",

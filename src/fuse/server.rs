@@ -11,6 +11,7 @@ use fuser::{
 };
 
 use super::convert::file_attr;
+use super::locks::{self, Waiting};
 use super::shares::Shares;
 use super::{Adapter, Result, TTL};
 use crate::fs::{Attr, Begun, Cached, Fs, Op, Source, Truncated, Written};
@@ -39,6 +40,7 @@ pub struct Server {
     session: Session<Adapter>,
     adapter: Adapter,
     jobs: Receiver<Job>,
+    waits: Receiver<Waiting>,
 }
 
 impl Server {
@@ -47,9 +49,9 @@ impl Server {
     /// # Errors
     /// If the kernel is too old, or the mount is gone already.
     pub fn new(fs: Arc<Fs>, device: OwnedFd, threads: usize, others: Others) -> std::io::Result<Server> {
-        let (sender, jobs) = channel();
+        let ((sender, jobs), (waiter, waits)) = (channel(), channel());
         let share = if let Others::All { share } = others { Some(share) } else { None };
-        let adapter = Adapter::new(fs, sender, Shares::new(share));
+        let adapter = Adapter::new(fs, sender, waiter, Shares::new(share));
         let mut config = Config::default();
         config.n_threads = Some(threads);
         config.clone_fd = threads > 1;
@@ -60,7 +62,15 @@ impl Server {
         };
         config.acl = acl;
         let session = Session::from_fd(adapter.clone(), device, acl, config)?;
-        Ok(Server { session, adapter, jobs })
+        Ok(Server { session, adapter, jobs, waits })
+    }
+
+    /// What a thread has to do that is not kept within the source, if locks are to reach other machines: it serves those who wait
+    /// for one, and looks at `/proc` for whether they still do.
+    pub fn lock_service(&mut self) -> impl FnOnce() + Send + 'static {
+        let waits = std::mem::replace(&mut self.waits, channel().1);
+        let adapter = self.adapter.clone();
+        move || locks::serve(&adapter, &waits)
     }
 
     /// Serves requests until the file system is unmounted.
@@ -76,12 +86,15 @@ impl Server {
 }
 
 /// Asks the kernel for what serves here, as far as it offers it. Gives whether files may be passed through.
-pub(super) fn negotiate(config: &mut KernelConfig) -> bool {
-    let wanted = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
+pub(super) fn negotiate(config: &mut KernelConfig, remote: bool) -> bool {
+    let mut wanted = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
         | InitFlags::FUSE_POSIX_ACL
         | InitFlags::FUSE_PASSTHROUGH
         | InitFlags::FUSE_PARALLEL_DIROPS
         | InitFlags::FUSE_ASYNC_DIO;
+    if remote {
+        wanted |= InitFlags::FUSE_POSIX_LOCKS | InitFlags::FUSE_FLOCK_LOCKS;
+    }
     // What the kernel does not offer is done without.
     let offered = wanted & config.capabilities();
     if let Err(missing) = config.add_capabilities(offered) {

@@ -30,7 +30,7 @@ fn serve() -> Served {
     }
     let catalog = Catalog::open(folder.path(), Options::default(), Store::new(Limits::default())).unwrap();
     let fs = Arc::new(Fs::new(Arc::new(catalog), Settings::default()));
-    Served { folder, adapter: Adapter::new(fs, channel().0, Shares::new(None)) }
+    Served { folder, adapter: Adapter::new(fs, channel().0, channel().0, Shares::new(None)) }
 }
 
 /// What one program does with an array, request by request. A request that fails ends those that need its answer, and no others.

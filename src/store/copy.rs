@@ -227,6 +227,9 @@ impl File {
             }
             self.store.fault();
         }
+        if self.is_remote() {
+            return self.gather_spans(run, target);
+        }
         if run.rows > 1 {
             let rows = target.chunks_exact_mut((run.count * run.length) as usize);
             return (0..).zip(rows).try_for_each(|(row, target)| self.gather_own(&run.row(row), target));

@@ -52,6 +52,9 @@ pub trait Pieces: Debug + Send + Sync {
     /// What writing back answers, also of files that were let go since the last time.
     fn sync(&self) -> Result<()>;
 
+    /// As [`File::refresh`]: names are looked up again.
+    fn refresh(&self);
+
     /// A mark that changes with each write error, as [`File::error_mark`].
     fn error_mark(&self) -> u64;
 }

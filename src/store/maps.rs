@@ -73,7 +73,15 @@ impl Window {
 impl Default for Limits {
     /// A quarter of the kernel's default for mappings (`vm.max_map_count`, 65 530), and of the 47 bits of addresses.
     fn default() -> Limits {
-        Limits { maps: 16_000, bytes: 1 << 45, window: 1 << 40, gap: 0, files: u32::MAX, folders: u32::MAX }
+        Limits {
+            maps: 16_000,
+            bytes: 1 << 45,
+            window: 1 << 40,
+            gap: 0,
+            files: u32::MAX,
+            folders: u32::MAX,
+            remote: false,
+        }
     }
 }
 

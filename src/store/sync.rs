@@ -27,7 +27,7 @@ pub fn sync(files: &Files, view: &View, window: Range<u64>, extent: Range<u64>) 
         Files::One(file) => file,
         Files::Many(pieces) => return pieces.sync(),
     };
-    if file.is_covered() {
+    if file.is_covered() || file.is_remote() {
         return file.sync_all();
     }
     let mine = || {

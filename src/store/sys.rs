@@ -13,12 +13,16 @@
 
 use std::ffi::c_void;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Once;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use rustix::io::Errno;
+
 use self::blocks::Mapped;
+use super::Lock;
 use crate::runs::Run;
 
 mod blocks;
@@ -249,6 +253,53 @@ pub(super) fn sync_file_range(file: impl AsFd, offset: u64, len: u64, wait: bool
     // SAFETY: a system call on an open descriptor, with no memory of ours.
     let answer = unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), offset as i64, len as i64, flags) };
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `struct flock` of a range, which is not empty. Descriptions of open files have their locks, so there is no process in it.
+fn flock_of(lock: Lock, bytes: &Range<u64>) -> libc::flock {
+    let kind = match lock {
+        Lock::Shared => libc::F_RDLCK,
+        Lock::Exclusive => libc::F_WRLCK,
+        Lock::Unlocked => libc::F_UNLCK,
+    };
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: bytes.start as libc::off_t,
+        l_len: (bytes.end - bytes.start) as libc::off_t,
+        l_pid: 0,
+    }
+}
+
+/// Sets or removes a lock, without waiting.
+///
+/// # Errors
+/// What `fcntl(2)` answers.
+pub(super) fn lock_bytes(file: impl AsFd, lock: Lock, bytes: &Range<u64>) -> Result<(), Errno> {
+    let wanted = flock_of(lock, bytes);
+    // SAFETY: the call reads the structure, and the descriptor is open.
+    let answer = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const wanted) };
+    if answer == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+/// The kind of a lock that excludes such a one, if there is any.
+///
+/// # Errors
+/// What `fcntl(2)` answers.
+pub(super) fn test_bytes(file: impl AsFd, lock: Lock, bytes: &Range<u64>) -> Result<Option<Lock>, Errno> {
+    let mut found = flock_of(lock, bytes);
+    // SAFETY: the call reads the structure and writes to it, and the descriptor is open.
+    let answer = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut found) };
+    match (answer, i32::from(found.l_type)) {
+        (0, libc::F_UNLCK) => Ok(None),
+        (0, libc::F_RDLCK) => Ok(Some(Lock::Shared)),
+        (0, _) => Ok(Some(Lock::Exclusive)),
+        _ => Err(last_error()),
+    }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// How many pages of a range of a file are in memory, and in which state.

@@ -84,6 +84,8 @@ impl Pieces for Several {
         self.0.iter().try_for_each(|file| file.sync_all())
     }
 
+    fn refresh(&self) {}
+
     fn error_mark(&self) -> u64 {
         0
     }

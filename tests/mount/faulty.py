@@ -84,7 +84,7 @@ def faulty_disk(folder, beside):
         unavailable(f"{program} is missing: cargo build --example faulty-fuse")
     folder.mkdir()
     files, rules = beside / "files", beside / "rules"
-    files.mkdir()
+    files.mkdir(exist_ok=True)
     rules.touch()
     disk = Faulty(folder, files, rules)
     with subprocess.Popen([program, files, folder, rules]) as served:

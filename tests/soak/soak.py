@@ -49,7 +49,7 @@ def single_views(scratch, rng, cache, operations, views=None):
     folder = scratch / f"single-{cache}"
     folder.mkdir()
     with harness.mounted(folder, "--cache", cache) as mnt:
-        return single.run(mnt, folder, scratch, rng, operations, views)
+        return single.run(mnt, folder, scratch, rng, cache, operations, views)
 
 
 def ends(scratch, rng, cache, turns):

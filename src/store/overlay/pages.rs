@@ -24,7 +24,7 @@ const BYTES: usize = 8 * WORDS;
 /// Bits of a stretch.
 type Bits = [u64; WORDS];
 
-/// A set of pages. Whoever holds a [`Look`] at it keeps pages from being taken out, but not from being added.
+/// A set of pages. Whoever holds a `Look` at it keeps pages from being taken out, but not from being added.
 #[derive(Debug, Default)]
 pub struct Pages(RwLock<BTreeMap<u64, Stretch>>);
 

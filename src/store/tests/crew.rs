@@ -50,6 +50,8 @@ impl Pieces for Cells {
         Ok(())
     }
 
+    fn refresh(&self) {}
+
     fn error_mark(&self) -> u64 {
         0
     }

@@ -164,8 +164,8 @@ struct World {
 }
 
 impl World {
-    fn new(case: Case, maps: usize) -> World {
-        let store = Store::new(tight(maps));
+    fn new(case: Case, maps: usize, remote: bool) -> World {
+        let store = Store::new(Limits { remote, ..tight(maps) });
         let end = case.bytes.iter().map(|(_, offset)| offset + 1).max().unwrap_or(1);
         let (plain, files): (_, Vec<Arc<File>>) = (0..case.pieces).map(|_| temporary(&store, end)).unzip();
         let files = if case.pieces == 1 { one(&files[0]) } else { Files::Many(Arc::new(Several(files))) };
@@ -243,8 +243,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn reads_and_writes_agree_with_files_that_are_vectors(case in cases(), steps in steps(), maps in 1usize..4) {
-        let mut world = World::new(case, maps);
+    fn reads_and_writes_agree_with_files_that_are_vectors(case in cases(), steps in steps(), maps in 1usize..4, remote in any::<bool>()) {
+        let mut world = World::new(case, maps, remote);
         for step in &steps {
             world.step(step);
             world.check();
