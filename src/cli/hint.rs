@@ -55,14 +55,19 @@ pub(super) fn no_view(error: &NoView) -> String {
 const VIEWS: &str = "; there are data, row/I, col/I, axis/K/I, range/R, slice/EXPR, and below T/, field/NAME/, as/DTYPE/ and \
                      value/ the same";
 
-/// Why a source has no file of this path, and what may have been meant.
-pub(super) fn why_missing(source: &Path, source_args: &SourceArgs, path: &str) -> Option<Failure> {
+/// Why a source has no file of this path, which `shown` names, and what may have been meant.
+pub(super) fn why_missing(source: &Path, source_args: &SourceArgs, path: &str, shown: &str) -> Option<Failure> {
     let place = Place::open(source, source_args).ok()?;
     let (facts, rest) = match place.array(path) {
         Ok(found) => found,
-        Err(failure) => return Some(failure),
+        Err(Failure(why)) => {
+            let source = source.display().to_string();
+            // It names the source alone.
+            let why = why.strip_prefix(&format!("{source}: ")).map_or(why.clone(), |why| format!("{source} {why}"));
+            return Some(Failure(format!("{shown}: {why}")));
+        }
     };
-    let named = |why: String| Failure(format!("{path} of {}: {why}", source.display()));
+    let named = |why: String| Failure(format!("{shown}: {why}"));
     match View::parse(rest, SUFFIXES) {
         Ok(view) => canonical(&view, &facts).err().map(named),
         Err(error) => Some(named(no_view(&error))),

@@ -122,7 +122,7 @@ impl Tree {
         found.map_err(|error| {
             let why = || match error {
                 Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP => {
-                    why_missing(&self.source, &self.source_args, view)
+                    why_missing(&self.source, &self.source_args, view, &self.shown(view))
                 }
                 _ => None,
             };

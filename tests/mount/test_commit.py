@@ -120,7 +120,7 @@ def test_a_commit_that_is_killed_is_done_again(source, keep, rng, with_mount):
     array = save_random(source / "a.npy", rng, "<f8", (256, 4096))
     zarr_model = zarr_array(source)
     killed = 0
-    for turn in range(12):
+    for turn in range(7):
         with mounted(source, "--cow-dir", keep) as mnt:
             for _ in range(20):
                 view = random_view(rng, array.view())

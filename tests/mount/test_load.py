@@ -16,11 +16,11 @@ from load import WINDOWS, Load, summary  # noqa: E402
 MEMORY, GROWTH = 16, 4
 
 
-@pytest.mark.parametrize("cache, seconds", [("none", 12), ("pages", 6)])
+@pytest.mark.parametrize("cache, seconds", [("none", 8), ("pages", 4)])
 def test_many_processes_on_many_arrays(source, cache, seconds):
     """No error, nothing stuck, all that is read is what NumPy says, and memory stays as it is."""
     with mounted(source, "--cache", cache) as mnt:
-        load = Load(mnt, source, 200, 32, SEED)
+        load = Load(mnt, source, 120, 32, SEED)
         load.run(seconds)
         assert mnt.is_alive()
         assert mnt.stats()["faults"] == 0

@@ -63,7 +63,7 @@ def on_terminal(*arguments, columns=80, **environment):
     """What is printed on a terminal, and whether it is coloured."""
     lead, follow = pty.openpty()
     fcntl.ioctl(follow, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    plain = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"}}
+    plain = {key: value for key, value in os.environ.items() if key not in {"CI", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"}}
     command = [binary(), *map(os.fspath, arguments)]
     environment = {**plain, "TERM": "xterm-256color", **environment}
     with subprocess.Popen(command, stdin=follow, stdout=follow, stderr=follow, env=environment) as process:
