@@ -40,6 +40,7 @@ mod names;
 mod pieces;
 mod reader;
 mod resolve;
+mod seen;
 
 pub(crate) use contents::is_array_folder;
 pub use describe::{Described, Description, Problem, Validity};
@@ -47,9 +48,9 @@ pub use list::{Entry, Listing};
 
 use cache::Recent;
 use describe::{REMEMBERED, Slot};
-use names::Sidecars;
 use pieces::Opened;
 use resolve::{Root, absent};
+use seen::Folders;
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,7 +122,7 @@ pub struct Catalog {
     store: Arc<Store>,
     cache: Mutex<Recent<Origin, Slot>>,
     opened: Arc<Opened>,
-    sidecars: Mutex<Sidecars>,
+    folders: Mutex<Folders>,
     headers_read: AtomicU64,
 }
 
@@ -205,7 +206,7 @@ impl Catalog {
             store,
             cache: Mutex::new(Recent::new(REMEMBERED)),
             opened: Arc::default(),
-            sidecars: Mutex::default(),
+            folders: Mutex::default(),
             headers_read: AtomicU64::new(0),
         };
         if let Some(only) = &catalog.only
