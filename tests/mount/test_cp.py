@@ -170,3 +170,9 @@ def test_what_was_written_is_on_the_disk_when_it_ends(source, scratch, array):
         assert traced.returncode == 0
         assert re.search(rb"(msync|fdatasync|fsync)\(.*\) += 0", traced.stderr), traced.stderr
 
+
+
+def test_what_is_computed_is_not_written(source, array):
+    for view in ["a/shape", "a/info.json", "a/T/dtype", ".afbfs/version", "a/data.png"]:
+        refused(source, afbfs("cp", "-", source, view, input=b"1"), "is computed, and cannot be written", "data or row/0")
+    assert (np.load(source / "a.npy") == array).all()
