@@ -34,6 +34,7 @@ mod cache;
 mod contents;
 mod describe;
 mod descriptors;
+mod fingerprint;
 mod formats;
 mod list;
 mod names;
@@ -41,10 +42,12 @@ mod pieces;
 mod reader;
 mod resolve;
 mod seen;
+mod stack;
 
 pub(crate) use contents::is_array_folder;
 pub use describe::{Described, Description, Problem, Validity};
 pub use list::{Entry, Listing};
+pub use stack::Survey;
 
 use cache::Recent;
 use describe::{REMEMBERED, Slot};

@@ -38,6 +38,8 @@ mod path;
 mod place;
 mod privileges;
 mod progress;
+mod size;
+mod stack;
 mod stat;
 mod style;
 mod table;
@@ -89,6 +91,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Write plain copies of compressed arrays, which can be mapped
     Unpack(unpack::Args),
+    /// Write a sidecar that makes one array of many files, or check one
+    Stack(stack::Args),
     /// List what a mount with --cow has changed
     Diff(cow::DiffArgs),
     /// Write what a mount with --cow has changed into the array files
@@ -202,6 +206,7 @@ fn execute(command: Command, words: &[OsString]) -> Result<(), Failure> {
         Command::Create(args) => create::run(&args),
         Command::Append(args) => append::run(&args),
         Command::Unpack(args) => unpack::run(&args),
+        Command::Stack(args) => stack::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Path(args) => path::run(&args),
         Command::Expr(args) => expr::run(&args),

@@ -51,6 +51,7 @@ pub mod sac;
 pub mod safetensors;
 pub mod segy;
 mod sound;
+pub mod stack;
 pub mod su;
 pub mod tiff;
 pub mod torch;
@@ -241,6 +242,15 @@ pub trait Format: Sync {
         false
     }
 
+    /// How the array of a file is made of those in others, if it is: whoever can open those makes it.
+    ///
+    /// # Errors
+    /// Why it cannot be served.
+    fn plan(&self, file: &dyn ReadAt) -> Result<Option<stack::Plan>, Refusal> {
+        let _ = file;
+        Ok(None)
+    }
+
     /// What the file holds. `file_name` is the last component of its path.
     ///
     /// # Errors
@@ -289,6 +299,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &vecs::Vecs,
     &vtk::Vtk,
     &wav::Wav,
+    &stack::Stack,
     &zarr::Zarr,
     &raw::Raw,
 ];

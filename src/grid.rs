@@ -5,6 +5,8 @@
 //! offset of some file, or was never written and reads as the fill value. Where a cell lies is asked of a
 //! [`Pieces`], one cell at a time, so that no table of all cells need exist.
 //!
+//! A third kind is joined of parts that are arrays themselves, each laid out in its own way: see [`Parts`].
+//!
 //! Cells at the far edges are stored whole, as Zarr and HDF5 store them; what sticks out is never addressed.
 
 use std::fmt;
@@ -12,6 +14,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::layout::{Layout, LayoutError, Order, packed_strides, permuted_strides};
+
+mod joined;
+
+use joined::Joined;
+pub use joined::{Memo, Part, Parts, Seams};
 
 /// Where a cell lies: at byte `offset` of file number `piece`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,7 @@ pub struct Grid {
 enum Cells {
     One(Layout),
     Many(Chunks),
+    Joined(Joined),
 }
 
 #[derive(Clone)]
@@ -102,6 +110,30 @@ impl Grid {
         Grid::cut(shape, chunk, itemsize, permuted_strides(chunk, itemsize, axes)?, pieces)
     }
 
+    /// An array of this shape, joined of parts along one of its axes.
+    ///
+    /// # Errors
+    /// If such an array cannot be, there is no such axis, or the seams do not fit its length.
+    pub fn joined(
+        shape: &[u64],
+        itemsize: u64,
+        axis: usize,
+        seams: Seams,
+        parts: Arc<dyn Parts>,
+    ) -> Result<Grid, LayoutError> {
+        Layout::packed(0, shape, itemsize, Order::C)?;
+        let length = *shape.get(axis).ok_or(LayoutError::Rank(axis))?;
+        let fits = match &seams {
+            Seams::New => true,
+            Seams::Even(each) => *each > 0 && length % each == 0,
+            Seams::At(bounds) => bounds.is_sorted() && bounds.first() == Some(&0) && bounds.last() == Some(&length),
+        };
+        if !fits {
+            return Err(LayoutError::Axes);
+        }
+        Ok(Grid { shape: shape.to_vec(), cells: Cells::Joined(Joined { axis, seams, itemsize, parts }) })
+    }
+
     fn cut(
         shape: &[u64],
         chunk: &[u64],
@@ -134,6 +166,7 @@ impl Grid {
         match &self.cells {
             Cells::One(layout) => layout.itemsize,
             Cells::Many(chunks) => chunks.itemsize,
+            Cells::Joined(joined) => joined.itemsize,
         }
     }
 
@@ -141,14 +174,14 @@ impl Grid {
     pub fn single(&self) -> Option<&Layout> {
         match &self.cells {
             Cells::One(layout) => Some(layout),
-            Cells::Many(_) => None,
+            Cells::Many(_) | Cells::Joined(_) => None,
         }
     }
 
     /// Length of each axis of a cell, where the array is cut into cells.
     pub fn cell(&self) -> Option<&[u64]> {
         match &self.cells {
-            Cells::One(_) => None,
+            Cells::One(_) | Cells::Joined(_) => None,
             Cells::Many(chunks) => Some(&chunks.shape),
         }
     }
@@ -156,7 +189,7 @@ impl Grid {
     /// Whether cells of the same coordinates lie at the same places in two arrays in pieces, as far as both have them: they
     /// may differ in the length of the first axis.
     pub fn places_like(&self, other: &Grid) -> bool {
-        let (Cells::Many(a), Cells::Many(b)) = (&self.cells, &other.cells) else { return false };
+        let (Cells::Many(a), Cells::Many(b)) = (&self.cells, &other.cells) else { return self == other };
         self.shape.iter().skip(1).eq(other.shape.iter().skip(1))
             && (&a.shape, &a.strides) == (&b.shape, &b.strides)
             && a.pieces.digest() == b.pieces.digest()
@@ -165,7 +198,13 @@ impl Grid {
     /// Where the element at `coordinates` lies, and the reach of its cell along `axis` (of none: as if along an
     /// axis of length 1).
     pub fn spot(&self, coordinates: &[u64], axis: Option<usize>) -> Spot {
+        self.spot_from(coordinates, axis, &mut Memo::default())
+    }
+
+    /// The same, for whoever goes from one element to the next.
+    pub fn spot_from(&self, coordinates: &[u64], axis: Option<usize>, memo: &mut Memo) -> Spot {
         match &self.cells {
+            Cells::Joined(joined) => joined.spot(&self.shape, coordinates, axis, memo),
             Cells::One(layout) => {
                 let steps = coordinates.iter().zip(&layout.strides).map(|(&i, &stride)| i as i64 * stride);
                 let (stride, high) = axis.map_or((0, 1), |axis| (layout.strides[axis], self.shape[axis]));
@@ -200,6 +239,9 @@ impl fmt::Debug for Grid {
             Cells::Many(chunks) => {
                 f.debug_struct("Grid").field("shape", &self.shape).field("chunk", &chunks.shape).finish_non_exhaustive()
             }
+            Cells::Joined(joined) => {
+                f.debug_struct("Grid").field("shape", &self.shape).field("axis", &joined.axis).finish_non_exhaustive()
+            }
         }
     }
 }
@@ -211,11 +253,14 @@ impl Hash for Grid {
             Cells::Many(chunks) => {
                 (&self.shape, &chunks.shape, &chunks.strides, chunks.pieces.digest()).hash(state);
             }
+            Cells::Joined(joined) => {
+                (&self.shape, joined.axis, &joined.seams, joined.itemsize, joined.parts.digest()).hash(state);
+            }
         }
     }
 }
 
-/// Two grids of many cells are equal if their [`Pieces`] say that they are.
+/// Two grids of many cells, or parts, are equal if their [`Pieces`] or [`Parts`] say that they are.
 impl PartialEq for Grid {
     fn eq(&self, other: &Grid) -> bool {
         match (&self.cells, &other.cells) {
@@ -224,6 +269,11 @@ impl PartialEq for Grid {
                 self.shape == other.shape
                     && (&a.shape, &a.strides) == (&b.shape, &b.strides)
                     && a.pieces.digest() == b.pieces.digest()
+            }
+            (Cells::Joined(a), Cells::Joined(b)) => {
+                self.shape == other.shape
+                    && (a.axis, &a.seams, a.itemsize) == (b.axis, &b.seams, b.itemsize)
+                    && a.parts.digest() == b.parts.digest()
             }
             _ => false,
         }

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | [`dtype`] | element types, as NumPy knows and writes them | nothing |
 //! | [`layout`] | offset, shape and strides; selections (index, slice, transpose, field) as pure arithmetic | nothing |
-//! | [`grid`] | in which piece of which file an element lies; one array in one file is the grid of one cell | `layout` |
+//! | [`grid`] | in which piece of which file an element lies; one array in one file is the grid of one cell, and arrays may be joined of others | `layout` |
 //! | [`runs`] | the bytes of a window of a view, as strided pieces of files | `layout`, `grid` |
 //! | [`convert`] | conversions of elements, both ways | `dtype` |
 //! | [`name`] | the grammar of slice names and of NumPy expressions, both ways; escapes | `layout` |

@@ -16,7 +16,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::grid::Grid;
+use crate::grid::{Grid, Memo};
 use crate::layout::{Layout, MAX_NDIM, Pick, Selection, Span};
 
 /// A strided piece of a file: `rows` rows, `pitch` bytes apart, of `count` blocks, `stride` bytes apart, of `length`
@@ -177,7 +177,7 @@ impl View {
         let start = window.start.min(end);
         match &self.path {
             Path::Blocks(blocks) => Runs { walk: Walk::Blocks(BlockWalk::new(blocks, start, end)) },
-            Path::Rows(rows) => Runs { walk: Walk::Rows(RowWalk { rows, at: start, end }) },
+            Path::Rows(rows) => Runs { walk: Walk::Rows(RowWalk { rows, at: start, end, memo: Memo::default() }) },
         }
     }
 
@@ -349,6 +349,7 @@ struct RowWalk<'a> {
     rows: &'a Rows,
     at: u64,
     end: u64,
+    memo: Memo,
 }
 
 impl RowWalk<'_> {
@@ -377,7 +378,7 @@ impl RowWalk<'_> {
         let mut coordinates = [0; MAX_NDIM];
         let coordinates = &mut coordinates[..grid.shape().len()];
         let inside = selection.locate(&index[..shape.len()], coordinates);
-        let spot = grid.spot(coordinates, direction);
+        let spot = grid.spot_from(coordinates, direction, &mut self.memo);
         stride = stride.saturating_mul(*step as i64);
         let mut count = row;
         if let Some(axis) = direction {

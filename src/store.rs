@@ -24,6 +24,7 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_N
 use rustix::io::{Errno, Result, retry_on_intr};
 
 mod copy;
+mod crew;
 mod fetch;
 mod files;
 mod locks;

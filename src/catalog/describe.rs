@@ -2,11 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
-use std::ffi::OsStr;
 use std::hash::Hasher;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -16,11 +14,13 @@ use serde_json::{Map, Value};
 
 use super::contents::Members;
 use super::descriptors::is_short;
+use super::fingerprint::{Fingerprint, continues};
 use super::formats::format_of_content;
 use super::pieces::ArrayFiles;
-use super::reader::{Recorder, SiblingRecorder, hash_of, read_at};
+use super::reader::{Recorder, SiblingRecorder};
+use super::stack;
 use super::{Catalog, Origin, Stamp, is_regular};
-use crate::format::{self, Array, Content, Member, Refusal, raw, zarr};
+use crate::format::{self, Array, Content, Member, Refusal, raw};
 use crate::name;
 use crate::store::{File, FileId, Files, Pieces, lock};
 
@@ -48,7 +48,7 @@ pub struct Description {
     /// Whether handles lock the file, as the programs of its format do.
     pub locked: bool,
     /// The files of an array in many.
-    pieces: Option<Arc<ArrayFiles>>,
+    pieces: Option<Arc<dyn Pieces>>,
     fingerprint: Arc<Fingerprint>,
 }
 
@@ -125,15 +125,13 @@ pub struct Described {
 #[derive(Debug, Default)]
 pub struct Validity(Mutex<Option<Stamps>>);
 
-/// What was read of a file and its siblings to describe it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Fingerprint {
-    /// Byte offset and length of each part that was read.
-    parts: Vec<(u64, usize)>,
-    /// Hash of their bytes.
-    hash: u64,
-    /// Names and hashes of the siblings that were asked for; of one that did not exist, nothing.
-    siblings: Vec<(PathBuf, Option<u64>)>,
+/// What is read of an array file.
+struct Parsed {
+    content: Content,
+    locked: bool,
+    /// The files of a stack.
+    members: Option<Arc<dyn Pieces>>,
+    fingerprint: Fingerprint,
 }
 
 /// What is remembered of a file.
@@ -146,8 +144,8 @@ pub(super) struct Slot {
 /// What a file holds, and the file, or the reason why it cannot be served.
 pub(super) type Known = Result<(Arc<Contents>, Arc<File>), Arc<str>>;
 
-/// The file's stamp, and its sidecar's.
-type Stamps = (Stamp, Option<Stamp>);
+/// The file's stamp, its sidecar's, and those of what a stack is made of.
+type Stamps = (Stamp, Option<Stamp>, Vec<Option<Stamp>>);
 
 impl Held {
     /// The array of an origin, if there is one: of a file that is no array, none.
@@ -197,7 +195,11 @@ impl Catalog {
                     return Err(error.into());
                 }
             };
-            let (stamp, stamps) = (Stamp::from(&stat), (Stamp::from(&stat), self.sidecar_stamp(origin)));
+            let stamp = Stamp::from(&stat);
+            let known = lock(&self.cache).get(origin).and_then(|slot| slot.known.clone().ok());
+            let watched = |contents: &Contents| self.watched_stamps(&contents.fingerprint);
+            let before = known.as_ref().map(|(contents, _)| watched(contents)).unwrap_or_default();
+            let mut stamps = (stamp, self.sidecar_stamp(origin), before);
             let found = |(contents, file)| Found { contents, file, stat };
             if let Some(slot) = lock(&self.cache).get(origin)
                 && slot.stamps == stamps
@@ -213,8 +215,12 @@ impl Catalog {
             let known = match read {
                 Ok((_, file)) if file.id() != stamp.id => continue,
                 Ok((contents, file)) if file.is_passing() => return Ok(found((contents, file))),
-                Ok(known) => Ok(known),
-                Err(Problem::Refused(reason)) => Err(reason),
+                Ok(known) => {
+                    stamps.2 = watched(&known.0);
+                    Ok(known)
+                }
+                // Its members may come, or change, and the sidecar does not.
+                Err(Problem::Refused(reason)) if !stack::is_stack(origin) => Err(reason),
                 Err(problem) => return Err(problem),
             };
             let forgotten = lock(&self.cache).put(origin.clone(), Slot { stamps, known: known.clone() });
@@ -252,7 +258,7 @@ impl Catalog {
             Errno::INVAL => Problem::Refused("is neither a regular file nor a block device".into()),
             error => Problem::Errno(error),
         })?;
-        let (content, locked, fingerprint) = self.parse(origin, &file)?;
+        let Parsed { content, locked, members, fingerprint } = self.parse(origin, &file)?;
         let (id, fingerprint) = (file.id(), Arc::new(fingerprint));
         let path: Arc<Path> = self.root.path.join(self.path_of(origin)).into();
         let describe = |origin: Origin, mut array: Array, container: &Arc<Map<String, Value>>| {
@@ -261,11 +267,13 @@ impl Catalog {
             }
             let (fingerprint, container) = (fingerprint.clone(), container.clone());
             let writable = writable && array.read_only.is_none();
-            let pieces = match (&array.files, &origin) {
-                (format::Files::Beside(names), Origin::File(path)) => {
+            let pieces = match (&array.files, &origin, &members) {
+                (_, _, Some(members)) => Some(members.clone()),
+                (format::Files::Beside(names), Origin::File(path), None) => {
                     let (root, store, opened) = (self.root.clone(), self.store.clone(), self.opened.clone());
                     let (names, fill) = (names.clone(), array.fill.clone());
-                    Some(Arc::new(ArrayFiles::new(root, store, opened, path, names, fill)))
+                    let files: Arc<dyn Pieces> = Arc::new(ArrayFiles::new(root, store, opened, path, names, fill));
+                    Some(files)
                 }
                 _ => None,
             };
@@ -305,7 +313,7 @@ impl Catalog {
     }
 
     /// Reads the header of a file. What the disk does not give is no property of the file, which may be read again.
-    fn parse(&self, origin: &Origin, file: &File) -> Result<(Content, bool, Fingerprint), Problem> {
+    fn parse(&self, origin: &Origin, file: &File) -> Result<Parsed, Problem> {
         self.headers_read.fetch_add(1, Ordering::Relaxed);
         let _whole = file.whole_sums();
         let (len, failed) = (file.len()?, Cell::new(None));
@@ -316,11 +324,12 @@ impl Catalog {
                 let spec = self.options.arrays.get(*number).ok_or(Errno::NOENT)?;
                 let hash = reader.hasher.into_inner().finish();
                 let array = spec.array(len).map_err(refused)?;
-                Ok((Content::One(array), false, Fingerprint { hash, ..Fingerprint::default() }))
+                let fingerprint = Fingerprint { hash, ..Fingerprint::default() };
+                Ok(Parsed { content: Content::One(array), locked: false, members: None, fingerprint })
             }
             Origin::File(path) | Origin::Member(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                let siblings = SiblingRecorder { catalog: self, folder, read: RefCell::default(), failed: &failed };
+                let siblings = SiblingRecorder { root: &self.root, folder, read: RefCell::default(), failed: &failed };
                 let shown = shown_file_name(path);
                 let name = path.file_name().unwrap_or_default();
                 // What the content says comes before what the name says.
@@ -329,47 +338,27 @@ impl Catalog {
                     None => self.format_of_name(folder, name)?,
                 };
                 let format = format.unwrap_or(&raw::Raw);
-                let parsed = format.parse(&shown, &reader, &siblings);
+                let parsed = match format.plan(&reader) {
+                    Ok(Some(plan)) => stack::join(&self.root, &self.store, &self.opened, path, plan)
+                        .map(|(array, members, watched)| (Content::One(array), Some(members), Some(watched))),
+                    Ok(None) => {
+                        format.parse(&shown, &reader, &siblings).map_err(refused).map(|content| (content, None, None))
+                    }
+                    Err(refusal) => Err(refused(refusal)),
+                };
                 if let Some(error) = failed.get() {
                     return Err(error.into());
                 }
-                let content = parsed.map_err(refused)?;
+                let (content, members, watched) = parsed?;
                 let fingerprint = Fingerprint {
                     parts: reader.parts.into_inner(),
                     hash: reader.hasher.into_inner().finish(),
                     siblings: siblings.read.into_inner(),
+                    watched,
                 };
-                Ok((content, format.is_locked(), fingerprint))
+                Ok(Parsed { content, locked: format.is_locked(), members, fingerprint })
             }
         }
-    }
-
-    /// Whether what the description was made from is still there, byte for byte.
-    fn matches(&self, fingerprint: &Fingerprint, file: &File) -> bool {
-        let Fingerprint { parts, hash, siblings } = fingerprint;
-        let mut hasher = DefaultHasher::new();
-        // Most headers are short, and are compared without allocating.
-        let (mut short, mut long) = ([0; 1024], Vec::new());
-        let buffer = if parts.iter().all(|&(_, len)| len <= short.len()) {
-            &mut short[..]
-        } else {
-            long.resize(64 << 10, 0);
-            &mut long[..]
-        };
-        for &(start, len) in parts {
-            for at in (0..len).step_by(buffer.len()) {
-                let piece = (len - at).min(buffer.len());
-                let piece = &mut buffer[..piece];
-                if !matches!(read_at(file.fd(), piece, start + at as u64), Ok(count) if count == piece.len()) {
-                    return false;
-                }
-                hasher.write(piece);
-            }
-        }
-        hasher.finish() == *hash
-            && siblings.iter().all(|(path, hash)| {
-                matches!(self.read_small(path, raw::MAX_SIDECAR), Ok(content) if content.as_deref().map(hash_of) == *hash)
-            })
     }
 
     /// Checks before a write that the open file is still laid out as it was described: the same, or grown at its end.
@@ -379,16 +368,16 @@ impl Catalog {
     pub fn revalidate(&self, description: &Description, file: &File, validity: &Validity) -> Result<(), Errno> {
         let stamp = Stamp::from(&rustix::fs::fstat(file.fd())?);
         let sibling = description.fingerprint.siblings.first().and_then(|(path, _)| self.stamp_below(path));
-        let now = (stamp, sibling);
-        if *lock(&validity.0) == Some(now) {
+        let now = (stamp, sibling, self.watched_stamps(&description.fingerprint));
+        if lock(&validity.0).as_ref() == Some(&now) {
             return Ok(());
         }
         if !self.matches(&description.fingerprint, file) {
-            let (content, ..) = self.parse(&description.origin, file).map_err(|problem| match problem {
+            let parsed = self.parse(&description.origin, file).map_err(|problem| match problem {
                 Problem::Errno(error) => error,
                 Problem::Refused(_) => Errno::STALE,
             })?;
-            let array = match (content, &description.origin) {
+            let array = match (parsed.content, &description.origin) {
                 (Content::One(array), _) => Some(array),
                 (Content::Many(container), Origin::Member(_, path)) => {
                     let member = container.members.into_iter().find(|member| member.path == *path);
@@ -445,26 +434,6 @@ impl Catalog {
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&place));
         rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
     }
-
-    fn sidecar_stamp(&self, origin: &Origin) -> Option<Stamp> {
-        let Origin::File(path) = origin else { return None };
-        // Files that describe themselves have none.
-        if path.extension() == Some(OsStr::new("npy")) {
-            return None;
-        }
-        // An array that is a folder has its attributes beside its description.
-        if path.file_name() == Some(OsStr::new(zarr::METADATA[0])) {
-            return self.stamp_below(&path.with_file_name(zarr::ATTRIBUTES));
-        }
-        let mut sidecar = path.clone().into_os_string();
-        sidecar.push(raw::SIDECAR);
-        self.stamp_below(Path::new(&sidecar))
-    }
-
-    fn stamp_below(&self, path: &Path) -> Option<Stamp> {
-        let place = self.open_below(path, OFlags::PATH).ok()?;
-        Some(Stamp::from(&rustix::fs::fstat(place).ok()?))
-    }
 }
 
 fn refused(refusal: Refusal) -> Problem {
@@ -473,20 +442,4 @@ fn refused(refusal: Refusal) -> Problem {
 
 fn shown_file_name(path: &Path) -> String {
     name::escape(path.file_name().unwrap_or_default().as_bytes()).into_owned()
-}
-
-/// Whether an array is another one that has grown: the same elements at the same places, and more behind.
-fn continues(old: &Array, new: &Array) -> bool {
-    let (a, b) = (&old.grid, &new.grid);
-    let same_places = match (a.single(), b.single()) {
-        (Some(a), Some(b)) => (a.offset, &a.strides) == (b.offset, &b.strides),
-        _ => a.places_like(b),
-    };
-    old.dtype == new.dtype
-        && old.files == new.files
-        && (new.read_only.is_none() || new.checksum.is_some())
-        && old.checksum == new.checksum
-        && same_places
-        && a.shape().len() == b.shape().len()
-        && a.shape().iter().zip(b.shape()).all(|(old, new)| old <= new)
 }

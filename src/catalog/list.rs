@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, Result};
 
+use super::resolve::Root;
 use super::{Catalog, Item, Origin, is_folder};
 use crate::name;
 
@@ -97,13 +98,7 @@ impl Catalog {
 
     /// Calls `each` with all names of a folder, as the source spells them.
     pub(super) fn each_name(&self, folder: &Path, each: &mut dyn FnMut(&OsStr)) -> Result<()> {
-        let fd = self.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut buffer = [MaybeUninit::uninit(); CHUNK];
-        let mut names = RawDir::new(&fd, &mut buffer);
-        while let Some(entry) = names.next() {
-            each(OsStr::from_bytes(entry?.file_name().to_bytes()));
-        }
-        Ok(())
+        self.root.each_name(folder, each)
     }
 
     /// Calls `each` with every array of the source and its path below the mount. Folders are walked in the order of
@@ -148,5 +143,18 @@ impl Catalog {
                 Item::Group(_) => {}
             }
         }
+    }
+}
+
+impl Root {
+    /// As [`Catalog::each_name`].
+    pub(super) fn each_name(&self, folder: &Path, each: &mut dyn FnMut(&OsStr)) -> Result<()> {
+        let fd = self.open_below(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut buffer = [MaybeUninit::uninit(); CHUNK];
+        let mut names = RawDir::new(&fd, &mut buffer);
+        while let Some(entry) = names.next() {
+            each(OsStr::from_bytes(entry?.file_name().to_bytes()));
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::cache::Recent;
@@ -30,19 +30,24 @@ const TRIES: usize = 100;
 
 /// Open files, by array and piece.
 #[derive(Debug)]
-pub(super) struct Opened(Mutex<Recent<(u64, u64), Held>>);
+pub(super) struct Opened {
+    pieces: Mutex<Recent<(u64, u64), Held>>,
+    /// The members of stacks.
+    pub(super) members: super::stack::Opened,
+}
 
 impl Default for Opened {
     fn default() -> Opened {
-        Opened(Mutex::new(Recent::new(HELD)))
+        Opened { pieces: Mutex::new(Recent::new(HELD)), members: super::stack::Opened::default() }
     }
 }
 
 impl Opened {
     /// Closes them all.
     pub(super) fn let_go(&self) {
-        let all = lock(&self.0).take(|_, _, _| true);
+        let all = lock(&self.pieces).take(|_, _, _| true);
         close(all);
+        self.members.let_go();
     }
 }
 
@@ -128,7 +133,7 @@ impl ArrayFiles {
             return Err(Errno::IO);
         }
         if self.root.shared {
-            self.check_rights(path, &stat)?;
+            self.root.check_rights(&self.described, path, &stat)?;
         }
         self.store.file(opened).map(Some)
     }
@@ -154,28 +159,9 @@ impl ArrayFiles {
         opened
     }
 
-    /// Sees to it that whoever may use the described file may use a file of the array as well, and enter the folders in
-    /// between: it is the rights to the described file that the kernel checks.
-    fn check_rights(&self, path: &Path, stat: &Stat) -> Result<()> {
-        let (_, described) = self.root.open_with_stat(&self.described, OFlags::PATH)?;
-        let owner = |stat: &Stat| (stat.st_uid, stat.st_gid);
-        let covers = |stat: &Stat, wanted: u32| owner(stat) == owner(&described) && wanted & !stat.st_mode == 0;
-        if !covers(stat, described.st_mode & 0o666) {
-            return Err(Errno::ACCESS);
-        }
-        for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.folder) {
-            let (_, stat) = self.root.open_with_stat(folder, OFlags::PATH)?;
-            // One that was made here belongs to whoever mounted.
-            if stat.st_mode & 0o111 != 0o111 && !covers(&stat, (described.st_mode & 0o444) >> 2) {
-                return Err(Errno::ACCESS);
-            }
-        }
-        Ok(())
-    }
-
     fn hold(&self, piece: u64, file: &Arc<File>) {
         let held = Held { since: Instant::now(), file: file.clone(), errors: self.errors.clone() };
-        let others = lock(&self.opened.0).put((self.number, piece), held);
+        let others = lock(&self.opened.pieces).put((self.number, piece), held);
         // The file itself is among them where it was looked up again.
         close(others.into_iter().filter(|held| !Arc::ptr_eq(&held.file, file)));
     }
@@ -267,7 +253,7 @@ impl ArrayFiles {
 
     fn sync_all(&self) -> Result<()> {
         let mine: Vec<Arc<File>> = {
-            let opened = lock(&self.opened.0);
+            let opened = lock(&self.opened.pieces);
             let mine = opened.iter().filter(|((number, _), _)| *number == self.number);
             mine.map(|(_, held)| held.file.clone()).collect()
         };
@@ -288,7 +274,7 @@ impl ArrayFiles {
 
 impl Pieces for ArrayFiles {
     fn open(&self, piece: u64) -> Result<Option<Arc<File>>> {
-        if let Some(held) = lock(&self.opened.0).get(&(self.number, piece))
+        if let Some(held) = lock(&self.opened.pieces).get(&(self.number, piece))
             && held.since.elapsed() < TRUSTED
         {
             return Ok(Some(held.file.clone()));
@@ -321,7 +307,7 @@ impl Drop for ArrayFiles {
         if let Err(error) = self.sync_all() {
             log::error!("{}: writing back failed: {error}", self.folder.display());
         }
-        let mine = lock(&self.opened.0).take(|(number, _), _, _| *number == self.number);
+        let mine = lock(&self.opened.pieces).take(|(number, _), _, _| *number == self.number);
         drop(mine);
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, retry_on_intr};
 
-use super::resolve::absent;
+use super::resolve::{Root, absent};
 use super::{Catalog, is_regular};
 use crate::source::{ReadAt, Siblings};
 
@@ -61,7 +61,7 @@ impl ReadAt for Recorder<'_> {
 
 /// Reads the siblings of a file, and remembers which, also those that are not there: they may come.
 pub(super) struct SiblingRecorder<'a> {
-    pub(super) catalog: &'a Catalog,
+    pub(super) root: &'a Root,
     pub(super) folder: &'a Path,
     pub(super) read: RefCell<Vec<(PathBuf, Option<u64>)>>,
     /// Why the disk did not give something.
@@ -82,14 +82,14 @@ impl Siblings for SiblingRecorder<'_> {
     fn sibling(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         let Some(real) = super::names::real_name(name) else { return Ok(None) };
         let path = self.folder.join(real);
-        let content = self.catalog.read_small(&path, limit).inspect_err(|error| self.note(error))?;
+        let content = self.root.read_small(&path, limit).inspect_err(|error| self.note(error))?;
         self.read.borrow_mut().push((path, content.as_deref().map(hash_of)));
         Ok(content)
     }
 
     fn sibling_len(&self, name: &str) -> io::Result<Option<u64>> {
         let Some(real) = super::names::real_name(name) else { return Ok(None) };
-        let place = match self.catalog.open_below(&self.folder.join(real), OFlags::PATH) {
+        let place = match self.root.open_below(&self.folder.join(real), OFlags::PATH) {
             Ok(place) => place,
             Err(error) => {
                 self.note(&error.into());
@@ -104,6 +104,13 @@ impl Siblings for SiblingRecorder<'_> {
 impl Catalog {
     /// The contents of a small file below the source, or nothing if there is no regular file.
     pub(super) fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        self.root.read_small(path, limit)
+    }
+}
+
+impl Root {
+    /// As [`Catalog::read_small`].
+    fn read_small(&self, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
         // A link could tell what its target holds to users who may not read that.
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let opened = match self.open_below(path, flags) {

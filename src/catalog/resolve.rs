@@ -96,6 +96,29 @@ impl Root {
         Ok((opened, stat))
     }
 
+    /// Sees to it that whoever may use the described file may use a file of its array as well, and enter the folders in
+    /// between: it is the rights to the described file that the kernel checks.
+    ///
+    /// # Errors
+    /// EACCES if they may not.
+    pub(super) fn check_rights(&self, described: &Path, path: &Path, stat: &Stat) -> Result<()> {
+        let top = described.parent().unwrap_or(Path::new(""));
+        let (_, described) = self.open_with_stat(described, OFlags::PATH)?;
+        let owner = |stat: &Stat| (stat.st_uid, stat.st_gid);
+        let covers = |stat: &Stat, wanted: u32| owner(stat) == owner(&described) && wanted & !stat.st_mode == 0;
+        if !covers(stat, described.st_mode & 0o666) {
+            return Err(Errno::ACCESS);
+        }
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != top) {
+            let (_, stat) = self.open_with_stat(folder, OFlags::PATH)?;
+            // One that was made here belongs to whoever mounted.
+            if stat.st_mode & 0o111 != 0o111 && !covers(&stat, (described.st_mode & 0o444) >> 2) {
+                return Err(Errno::ACCESS);
+            }
+        }
+        Ok(())
+    }
+
     /// Reading our own mount would wait for ourselves.
     fn check_device(&self, stat: &Stat) -> Result<()> {
         if self.own_device.get() == Some(&stat.st_dev) { Err(Errno::NOENT) } else { Ok(()) }

@@ -1,8 +1,8 @@
 //! Which arrays `afbfs ls` shows.
 
 use super::hint::did_you_mean;
-use super::mount::parse_size;
 use super::place::Facts;
+use super::size::parse_size;
 use crate::convert::{Code, Element};
 use crate::dtype::{ByteOrder, DType, Kind, Scalar};
 use crate::format::FORMATS;

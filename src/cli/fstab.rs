@@ -103,7 +103,7 @@ fn parse_one(option: &str) -> Result<Option<Item>, String> {
         ("cow", None) => Item::Cow,
         ("cow_dir", Some(folder)) if !folder.is_empty() => Item::CowDir(folder.into()),
         ("list_max", _) => Item::ListMax(number()?),
-        ("fetch_gap", Some(size)) => Item::FetchGap(super::mount::parse_size(size)?),
+        ("fetch_gap", Some(size)) => Item::FetchGap(super::size::parse_size(size)?),
         ("cache", Some("none")) => Item::Cache(CacheMode::None),
         ("cache", Some("pages")) => Item::Cache(CacheMode::Pages),
         ("uid", Some(text)) => Item::Uid(parse_id(text)?),

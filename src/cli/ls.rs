@@ -16,7 +16,7 @@ use super::place::{Facts, Place};
 use super::style::{FAINT, NAME, TITLE, WRONG, stdout, terminal_width};
 use super::table::{self, Column, human, plain};
 use super::{Failure, SourceArgs, mounted};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Problem};
 use crate::fs::walk_arrays;
 use crate::store::{Limits, Store};
 
@@ -134,6 +134,14 @@ impl List<'_> {
             format!("{}: {error}", folder.display())
         };
         self.unread.extend(unread.into_iter().map(shown));
+        catalog.walk(&mut |shown, origin| {
+            // Of a stack that is not served its row says why.
+            if let Err(Problem::Refused(why)) = catalog.survey_of(&origin)
+                && catalog.describe(&origin).is_ok()
+            {
+                eprintln!("afbfs: {shown}: {why}");
+            }
+        });
         Ok(outcome?)
     }
 

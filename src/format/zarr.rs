@@ -59,6 +59,7 @@ mod v2;
 mod v3;
 
 use chunks::{Chunks, Keys};
+pub(crate) use fill::{element_bytes, is_nothing as is_zeros};
 pub(crate) use v3::Pipeline;
 
 /// The names of the files that describe the folder in which they lie. Where there are both, the first holds, as in

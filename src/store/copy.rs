@@ -8,14 +8,18 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use super::crew::{FEW, gather_rest};
 use super::fetch::Watch;
 use super::files::{Files, Used};
 use super::stream::{AHEAD, Stream};
-use super::{File, sys, tile};
+use super::{File, share, sys, tile};
 use crate::runs::{Run, View};
 
 /// What fails tells how many bytes were written before, at least.
 type Written = std::result::Result<(), (usize, Errno)>;
+
+/// So many bytes of a file that is not mapped are read and not mapped.
+const FEW_BYTES: u64 = 512;
 
 thread_local! {
     /// Where strided windows are gathered: one buffer for each thread, kept for the next request.
@@ -98,9 +102,34 @@ pub fn read_copied<R>(
 /// EIO for bytes past the end of a file, or that cannot be read.
 pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffer: &mut [u8]) -> Result<()> {
     let mut used = Used::of(files);
-    let mut watch = Watch::new(files, view, &window);
+    let done = gather_part(view, fill, window.clone(), buffer, &mut used, FEW)?;
+    if done < buffer.len() && used.met() >= FEW {
+        drop(used);
+        let rest = window.start + done as u64..window.end;
+        gather_rest(files, fill, view, rest, &mut buffer[done..], done)?;
+    }
+    if let Some(file) = files.one() {
+        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
+        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Copies the front of a window, up to the run before which so many files were met, and gives the number of bytes.
+pub(super) fn gather_part(
+    view: &View,
+    fill: &[u8],
+    window: Range<u64>,
+    buffer: &mut [u8],
+    used: &mut Used<'_>,
+    most: usize,
+) -> Result<usize> {
+    let mut watch = Watch::new(used.files(), view, &window);
     let mut done = 0;
     for run in view.runs(window) {
+        if used.met() >= most {
+            break;
+        }
         let target = &mut buffer[done..done + run.bytes() as usize];
         done += target.len();
         let there = match run.piece {
@@ -118,11 +147,7 @@ pub fn gather(files: &Files, fill: &[u8], view: &View, window: Range<u64>, buffe
             file.gather_run(part, len, now)
         })?;
     }
-    if let Some(file) = files.one() {
-        file.store.counters.gathered.fetch_add(1, Ordering::Relaxed);
-        file.store.counters.bytes_gathered.fetch_add(done as u64, Ordering::Relaxed);
-    }
-    Ok(())
+    Ok(done)
 }
 
 /// Copies `data` into a view from byte `at` on, and returns how many bytes were written: all, or those before the
@@ -189,6 +214,10 @@ impl File {
 
     /// Copies a run of this very file, whatever covers it.
     pub(super) fn gather_own(self: &Arc<File>, run: &Run, target: &mut [u8]) -> Result<()> {
+        // A mapping costs more than a few bytes of a file of which no more may be wanted.
+        if run.blocks() == 1 && run.length <= FEW_BYTES && share(&self.windows).is_empty() {
+            return read_exact(self.fd(), target, run.offset);
+        }
         let reach = run.reach();
         if let Some((map, start)) = self.map_for_reading(&reach)? {
             let run = Run { offset: run.offset - start, ..*run };

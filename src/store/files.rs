@@ -34,6 +34,15 @@ pub trait Pieces: Debug + Send + Sync {
     /// EROFS where no file can be made; what making it answers.
     fn create(&self, piece: u64) -> Result<Arc<File>>;
 
+    /// Whether the file of a piece may be written, so far as that is known before it is tried.
+    ///
+    /// # Errors
+    /// EROFS where what describes the file forbids it.
+    fn may_write(&self, piece: u64) -> Result<()> {
+        let _ = piece;
+        Ok(())
+    }
+
     /// Closes files that are kept open for later requests, so that there are descriptors for others.
     fn let_go(&self);
 
@@ -70,12 +79,29 @@ pub(super) struct Used<'a> {
     files: &'a Files,
     len: Option<u64>,
     many: HashMap<u64, Option<(Arc<File>, u64)>>,
+    most: usize,
+    met: usize,
 }
 
 impl<'a> Used<'a> {
     pub(super) fn of(files: &'a Files) -> Used<'a> {
         // A table without entries allocates nothing.
-        Used { files, len: None, many: HashMap::new() }
+        Used { files, len: None, many: HashMap::new(), most: HELD, met: 0 }
+    }
+
+    /// The same, for one of several threads that share a request.
+    pub(super) fn among(files: &'a Files, threads: usize) -> Used<'a> {
+        Used { most: HELD.div_ceil(threads), ..Used::of(files) }
+    }
+
+    /// The files of the array.
+    pub(super) fn files(&self) -> &'a Files {
+        self.files
+    }
+
+    /// How many files of pieces were asked for.
+    pub(super) fn met(&self) -> usize {
+        self.met
     }
 
     /// The file of a piece and its length in bytes, or nothing where it does not exist.
@@ -114,12 +140,13 @@ impl<'a> Used<'a> {
 
     /// The file of a piece and its length in bytes; made where it does not exist.
     pub(super) fn get_or_create(&mut self, piece: u64) -> Result<(&Arc<File>, u64)> {
-        if self.get(piece)?.is_none()
-            && let Files::Many(pieces) = self.files
-        {
-            let file = pieces.create(piece)?;
-            let len = file.len()?;
-            self.hold(piece, Some((file, len)));
+        if let Files::Many(pieces) = self.files {
+            pieces.may_write(piece)?;
+            if self.get(piece)?.is_none() {
+                let file = pieces.create(piece)?;
+                let len = file.len()?;
+                self.hold(piece, Some((file, len)));
+            }
         }
         let files = self.files;
         let (file, len) = self.get(piece)?.ok_or(Errno::ROFS)?;
@@ -134,7 +161,8 @@ impl<'a> Used<'a> {
 
     fn hold(&mut self, piece: u64, opened: Option<(Arc<File>, u64)>) {
         let is_passing = |(file, _): &(Arc<File>, u64)| file.is_passing();
-        if self.many.len() >= HELD || self.many.values().flatten().any(is_passing) {
+        self.met += 1;
+        if self.many.len() >= self.most || self.many.values().flatten().any(is_passing) {
             self.many.clear();
         }
         self.many.insert(piece, opened);

@@ -8,6 +8,7 @@ use crate::grid::Grid;
 use crate::layout::{Layout, Order, Selection};
 use crate::runs::View;
 
+mod crew;
 mod faults;
 mod mapping;
 mod model;

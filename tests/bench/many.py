@@ -19,6 +19,7 @@ def measure(lab):
     listing(lab)
     folder_of_many(lab)
     opens(lab)
+    series(lab)
 
 
 def listing(lab):
@@ -124,3 +125,30 @@ def opens(lab):
     lab.table.note(f"{count} random opens of 10 000 arrays: RssAnon {samples[0]:.1f}, {middle:.1f}, {last:.1f} MiB, at most {peak:.1f}")
     lab.table.at_most(f"random opens of 10 000 arrays for {seconds} s: RssAnon / 24 MiB", peak / 24, 1)
     lab.table.at_most("  RssAnon at the end / half way", last / middle, 1.05)
+
+
+def series(lab):
+    """One element of each of many files: through a stack, and by a loop in NumPy."""
+    folder = lab.folder("series-")
+    count = 1_000 if lab.quick else 8_760
+    for number in range(count):
+        np.save(folder / f"t{number:04}.npy", np.full((100, 200), number, "<f4"))
+    (folder / "s.afb.toml").write_text(
+        f'files = "t{{0000..{count - 1:04}}}.npy"\ndtype = "<f4"\nshape = [100, 200]\n'
+    )
+
+    def loop():
+        return np.array([np.load(folder / f"t{number:04}.npy", mmap_mode="r")[50, 60] for number in range(count)])
+
+    with lab.mounted(folder) as mnt:
+
+        def stack():
+            return np.fromfile(mnt / "s/slice/:,50,60", "<f4")
+
+        if not np.array_equal(stack(), loop()):
+            raise AssertionError("the stack is not what the loop finds")
+        loops, stacks = zip(*((timed(loop), timed(stack)) for _ in range(5)), strict=True)
+    clear(folder)
+    loop, stack = statistics.median(loops), statistics.median(stacks)
+    lab.table.note(f"one element of each of {count} files: NumPy {loop * 1e3:.1f} ms, a stack {stack * 1e3:.1f} ms")
+    lab.table.at_least(f"one element of each of {count} files: a loop of np.load(mmap_mode='r') / a stack", loop / stack, 5)

@@ -400,6 +400,16 @@ def sus():
         yield "little" if order == "<" else "big", (bytes(trace) + bytes(12)) * 2
 
 
+def stacks():
+    known = b'dtype = "<f4"\nshape = [3, 4]\n'
+    yield "range", b'files = "t{00..19}.npy"\ndim = "time"\nfill = nan\n' + known
+    yield "list", b'files = ["a.npy", "b/c.npy"]\naxis = -1\nlengths = [4, [2, 1]]\nselect = "1:, ::2"\n' + known
+    yield "record", (b"files = ['a', 'b', 'c']\nnew_axis = 1\ntranspose = true\nrename = { x = 'z' }\n"
+                     b"dtype = [['x', '<i2'], ['y', '>f8']]\nshape = [5]\n[attributes]\nunit = 'K'\n")
+    yield "raw", b'files = "{1..2}/{0..90..10}.bin"\nraw = { dtype = "u2", shape = [2, 3], offset = 8, order = "F" }\n'
+    yield "glob", b'files = "d/slice_*.tif"\n'
+
+
 def names():
     for number, text in enumerate([
             "3", "-1", "1:5", "::-2", "0..7..2", "1,...,::2", ":,3", "a.T[3, ::2]", "sub/a['x'][:, 7].real",
@@ -428,7 +438,7 @@ SEEDS = {
     "aiff": aiffs, "au": aus, "dtype": dtypes, "edf": edfs, "fits": fitses,
     "gguf": ggufs, "hdf5": hdf5s, "mrc": mrcs, "name": names, "netcdf3": netcdfs, "nifti": niftis,
     "npy": npys, "npz": npzs, "nrrd": nrrds, "raw": raws, "runs": runs, "sac": sacs, "safetensors": safes,
-    "segy": segys, "su": sus, "torch": torches, "wav": wavs, "zarr": zarrs,
+    "segy": segys, "stack": stacks, "su": sus, "torch": torches, "wav": wavs, "zarr": zarrs,
     **seeds_forms.SEEDS, **seeds_matrices.SEEDS, **seeds_rasters.SEEDS,
 }
 

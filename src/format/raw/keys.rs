@@ -146,7 +146,7 @@ impl Keys {
 }
 
 /// What a text in TOML says.
-pub(super) fn table(bytes: &[u8]) -> Result<toml::Table, Refusal> {
+pub(in crate::format) fn table(bytes: &[u8]) -> Result<toml::Table, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|_| Refusal("it is not UTF-8".into()))?;
     text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

@@ -56,8 +56,18 @@ pub(super) fn bytes(value: &Value, element: &Element) -> Result<Vec<u8>, Refusal
     Ok(if bytes.iter().all(|&byte| byte == 0) { Vec::new() } else { bytes })
 }
 
+/// The bytes of an element of a type that NumPy knows; nothing if the value is none of the type.
+pub(crate) fn element_bytes(value: &Value, dtype: &DType) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if dtype.itemsize() > MAX_FILL {
+        return None;
+    }
+    write(value, dtype, &mut bytes)?;
+    Some(bytes)
+}
+
 /// Whether a value stands for zeros, whatever the type.
-fn is_nothing(value: &Value) -> bool {
+pub(crate) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),
