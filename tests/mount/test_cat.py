@@ -74,7 +74,7 @@ def test_what_there_is_not(arrays):
     for arguments, words in [
         ([arrays / "a/row/6"], ["a/row/6", "index 6 is out of range"]),
         ([arrays / "a/row"], ["a/row", "is a folder"]),
-        ([arrays / "missing/x/data"], [arrays / "missing/x/data"]),
+        ([arrays / "missing/x/data"], [f"{arrays}: holds no array `missing`"]),
         ([arrays / "sick.npy/data"], ["sick.npy", "magic"]),
         ([arrays, "sick/data"], ["sick.npy", "magic"]),
         ([arrays, "a/row/0", "a/row/9"], ["a/row/9"]),
