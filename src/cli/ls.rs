@@ -124,7 +124,9 @@ impl List<'_> {
         let catalog = Catalog::open(path, source_args.catalog_options(false), Store::new(Limits::default()))?;
         let is_one = catalog.only_file().is_some();
         let mut outcome = Ok(());
+        let mut has_stacks = false;
         let unread = walk_arrays(&catalog, false, &mut |entry| {
+            has_stacks |= entry["format"] == "stack";
             if outcome.is_ok() {
                 outcome = self.take(&entry, "", prefix, is_one);
             }
@@ -134,14 +136,16 @@ impl List<'_> {
             format!("{}: {error}", folder.display())
         };
         self.unread.extend(unread.into_iter().map(shown));
-        catalog.walk(&mut |shown, origin| {
-            // Of a stack that is not served its row says why.
-            if let Err(Problem::Refused(why)) = catalog.survey_of(&origin)
-                && catalog.describe(&origin).is_ok()
-            {
-                eprintln!("afbfs: {shown}: {why}");
-            }
-        });
+        if has_stacks {
+            catalog.walk(&mut |shown, origin| {
+                // Of a stack that is not served its row says why.
+                if let Err(Problem::Refused(why)) = catalog.survey_of(&origin)
+                    && catalog.describe(&origin).is_ok()
+                {
+                    eprintln!("afbfs: {shown}: {why}");
+                }
+            });
+        }
         Ok(outcome?)
     }
 
