@@ -41,6 +41,7 @@ mod names;
 mod pieces;
 mod reader;
 mod resolve;
+mod seen;
 mod stack;
 
 pub(crate) use contents::is_array_folder;
@@ -50,9 +51,9 @@ pub use stack::Survey;
 
 use cache::Recent;
 use describe::{REMEMBERED, Slot};
-use names::Sidecars;
 use pieces::Opened;
 use resolve::{Root, absent};
+use seen::Folders;
 
 /// Where an array comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,7 +125,7 @@ pub struct Catalog {
     store: Arc<Store>,
     cache: Mutex<Recent<Origin, Slot>>,
     opened: Arc<Opened>,
-    sidecars: Mutex<Sidecars>,
+    folders: Mutex<Folders>,
     headers_read: AtomicU64,
 }
 
@@ -209,7 +210,7 @@ impl Catalog {
             store,
             cache: Mutex::new(Recent::new(REMEMBERED)),
             opened: Arc::default(),
-            sidecars: Mutex::default(),
+            folders: Mutex::default(),
             headers_read: AtomicU64::new(0),
         };
         if let Some(only) = &catalog.only

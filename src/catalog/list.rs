@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, OFlags, RawDir, SeekFrom};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 
 use super::resolve::Root;
 use super::{Catalog, Item, Origin, is_folder};
@@ -102,15 +102,23 @@ impl Catalog {
     }
 
     /// Calls `each` with every array of the source and its path below the mount. Folders are walked in the order of
-    /// their names; one that cannot be read is left out.
-    pub fn walk(&self, each: &mut dyn FnMut(String, Origin)) {
+    /// their names. Gives those that cannot be read, and are left out.
+    pub fn walk(&self, each: &mut dyn FnMut(String, Origin)) -> Vec<(PathBuf, Errno)> {
         for (name, origin) in self.named() {
             each(name.to_owned(), origin);
         }
-        self.walk_folder(Path::new(""), "", each);
+        let mut unread = Vec::new();
+        self.walk_folder(Path::new(""), "", each, &mut unread);
+        unread
     }
 
-    fn walk_folder(&self, folder: &Path, prefix: &str, each: &mut dyn FnMut(String, Origin)) {
+    fn walk_folder(
+        &self,
+        folder: &Path,
+        prefix: &str,
+        each: &mut dyn FnMut(String, Origin),
+        unread: &mut Vec<(PathBuf, Errno)>,
+    ) {
         if let Some(Item::Array(origin)) = self.item_of_folder(folder.to_owned()) {
             return each(prefix.to_owned(), origin);
         }
@@ -123,12 +131,13 @@ impl Catalog {
         });
         if let Err(error) = listed {
             log::warn!("{}: {error}", self.root.path.join(folder).display());
+            unread.push((folder.to_owned(), error));
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, item) in found {
             let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
             match item {
-                Item::Folder(folder) => self.walk_folder(&folder, &path, each),
+                Item::Folder(folder) => self.walk_folder(&folder, &path, each, unread),
                 Item::Array(origin) => self.walk_file(&path, origin, each),
                 // Listing tells no container from an array file.
                 Item::Group(_) => {}

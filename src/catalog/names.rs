@@ -1,20 +1,14 @@
 //! Under which name an array file appears.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
 
 use rustix::io::Result;
 
-use super::{Catalog, Origin, Stamp, is_folder};
+use super::{Catalog, Origin, is_folder};
 use crate::format::{FORMATS, Format, raw, zarr};
 use crate::name;
-use crate::store::lock;
-
-/// For how many folders the unusual sidecars are remembered.
-const FOLDERS: usize = 64;
 
 /// That a file is an array file, judged by names alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +19,6 @@ pub(super) struct Claim {
     pub(super) stem: String,
 }
 
-/// For some folders: their stamp, and the files that have sidecars and unusual extensions.
-#[derive(Debug, Default)]
-pub(super) struct Sidecars {
-    folders: HashMap<PathBuf, (Stamp, Vec<OsString>)>,
-}
-
 /// The name of a file or folder in the source, from the name that the tree shows.
 pub(super) fn real_name(shown: &str) -> Option<OsString> {
     let bytes = name::unescape(shown)?.into_owned();
@@ -38,7 +26,7 @@ pub(super) fn real_name(shown: &str) -> Option<OsString> {
     fits.then(|| OsString::from_vec(bytes))
 }
 
-fn shown_name(real: &OsStr) -> String {
+pub(super) fn shown_name(real: &OsStr) -> String {
     name::escape(real.as_bytes()).into_owned()
 }
 
@@ -85,14 +73,21 @@ impl Catalog {
     /// # Errors
     /// What the disk answers, where that leaves open which one it is.
     pub(super) fn file_with_stem(&self, folder: &Path, stem: &str, real: &OsStr) -> Result<Option<OsString>> {
+        let mut seen = None;
         for (rank, format) in FORMATS.iter().enumerate() {
-            let usual = format.extensions().iter().flat_map(|extension| {
-                [with_suffix(real, extension), with_suffix(real, &extension.to_ascii_uppercase())]
-            });
-            let mut files: Vec<OsString> = usual.collect();
+            // The first format takes two looks. Before all others are tried, the folder is asked which are there at all.
+            if rank == 1 {
+                seen = self.settled_folder(folder);
+            }
+            let usual = format
+                .extensions()
+                .iter()
+                .flat_map(|&extension| [extension.to_owned(), extension.to_ascii_uppercase()]);
+            let there = usual.filter(|extension| seen.as_ref().is_none_or(|seen| seen.may_have(extension)));
+            let mut files: Vec<OsString> = there.map(|extension| with_suffix(real, &extension)).collect();
             if rank == raw_rank() {
-                let unusual = self.unusual_sidecars(folder);
-                files.extend(unusual.into_iter().filter(|file| shown_name(file).starts_with(stem)));
+                seen = seen.or_else(|| self.seen_folder(folder));
+                files.extend(seen.iter().flat_map(|seen| seen.unusual(stem)).cloned());
             }
             files.sort();
             for file in files {
@@ -158,37 +153,5 @@ impl Catalog {
             shown.extend(member.iter().map(|name| super::contents::shown(name)));
         }
         shown.join("/")
-    }
-
-    /// Files of a folder with a sidecar whose extension is none of the usual ones.
-    fn unusual_sidecars(&self, folder: &Path) -> Vec<OsString> {
-        const SETTLED: Duration = Duration::from_millis(50);
-        let Ok(stat) = self.stat_folder(folder) else { return Vec::new() };
-        let stamp = Stamp::from(&stat);
-        if let Some((known, files)) = lock(&self.sidecars).folders.get(folder)
-            && *known == stamp
-        {
-            return files.clone();
-        }
-        // A folder's times are coarse: it may change again, and its times not, right after a change.
-        let changed = SystemTime::UNIX_EPOCH + Duration::new(stamp.ctime.0.max(0) as u64, stamp.ctime.1 as u32);
-        let is_settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED);
-        let mut files = Vec::new();
-        let _ = self.each_name(folder, &mut |name| {
-            let Some(described) = name.as_bytes().strip_suffix(raw::SIDECAR.as_bytes()) else { return };
-            let extension = described.iter().rposition(|&byte| byte == b'.').map(|dot| &described[dot..]);
-            let is_usual = |extension: &[u8]| raw::Raw.extensions().iter().any(|usual| usual.as_bytes() == extension);
-            if extension.is_some_and(|extension| !is_usual(extension)) {
-                files.push(OsString::from_vec(described.to_vec()));
-            }
-        });
-        if is_settled {
-            let mut sidecars = lock(&self.sidecars);
-            if sidecars.folders.len() >= FOLDERS {
-                sidecars.folders.clear();
-            }
-            sidecars.folders.insert(folder.to_owned(), (stamp, files.clone()));
-        }
-        files
     }
 }

@@ -171,6 +171,40 @@ fn a_sidecar_describes_a_file_of_any_name() {
     check(&["a.bin", "a.bin.toml", "a.bin.toml.toml"], &[("a", "a.bin"), ("a.bin.toml", "a.bin.toml")]);
 }
 
+/// Once a folder has settled, its names are asked for and not tried; what they lead to is the same.
+#[test]
+fn stems_are_found_by_the_names_of_a_folder_and_without_them() {
+    let names = [
+        "a.wav",
+        "A.NII",
+        "b.foo",
+        "b.foo.toml",
+        "bc.bar",
+        "bc.bar.toml",
+        "c.nii.gz",
+        "d-idx1-ubyte",
+        "e.raw",
+        "e.raw.toml",
+    ];
+    let found = |catalog: &Catalog| ["a", "A", "b", "bc", "c", "d", "e", "x"].map(|name| lookup(catalog, name));
+    let folder = source(names);
+    let fresh = found(&open(folder.path()));
+    let catalog = open(folder.path());
+    while catalog.settled_folder(Path::new("")).is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(found(&catalog), fresh);
+    assert_eq!(fresh.iter().flatten().count(), 7);
+    // What comes and goes is noticed.
+    add(folder.path(), b"x.odd");
+    add(folder.path(), b"x.odd.toml");
+    assert_eq!(lookup(&catalog, "x"), Some(array("x.odd")));
+    fs::remove_file(folder.path().join("a.wav")).unwrap();
+    fs::rename(folder.path().join("c.nii.gz"), folder.path().join("a.vtk")).unwrap();
+    assert_eq!(lookup(&catalog, "a"), Some(array("a.vtk")));
+    assert_eq!(lookup(&catalog, "c"), None);
+}
+
 #[test]
 fn stems_that_cannot_be_names_are_not_used() {
     check(&["..npy"], &[("..npy", "..npy")]);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
-use super::{Failure, SourceArgs, print};
+use super::{Failure, SourceArgs, mounted, print};
 use crate::catalog::Catalog;
 use crate::overlay::{self, Change, Folder, Keeper, Packed, Problem};
 use crate::store::{Limits, Mark, Record, Store};
@@ -69,6 +69,7 @@ impl Mounted {
                 Failure(format!("{shown}: is mounted without --cow: the array files hold what was written"))
             }
             std::io::ErrorKind::NotFound => Failure(format!("{shown}: no arrays are mounted there")),
+            _ if error.raw_os_error() == Some(libc::ENOTCONN) => mounted::died(point),
             std::io::ErrorKind::ResourceBusy => Failure(format!("{shown}: another commit is under way there")),
             _ => Failure(format!("{}: {error}", path.display())),
         })?;

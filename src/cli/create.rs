@@ -58,9 +58,9 @@ pub(super) struct Args {
     /// Of Zarr: length of each axis of a chunk; by default chunks have up to 16 MiB
     #[arg(long, value_parser = lengths)]
     chunks: Option<Lengths>,
-    /// Of Zarr: the version of the format
-    #[arg(long, value_name = "VERSION", default_value = "3", value_parser = ["2", "3"])]
-    zarr_format: String,
+    /// Of Zarr: the version of the format, by default 3
+    #[arg(long, value_name = "VERSION", value_parser = ["2", "3"])]
+    zarr_format: Option<String>,
     /// Have space on the disk for all of it from the start
     #[arg(long)]
     allocate: bool,
@@ -145,6 +145,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let is_raw = Raw.extensions().contains(&&*format!(".{extension}"));
     if args.chunks.is_some() && extension != "zarr" {
         usage("--chunks: only a .zarr has chunks");
+    }
+    if args.zarr_format.is_some() && extension != "zarr" {
+        usage("--zarr-format: is for a .zarr alone");
     }
     if wanted.is_open && !is_raw {
         usage(

@@ -7,14 +7,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anstyle::Style;
+use rustix::io::Errno;
 use serde_json::Value;
 
 use super::check::shown_shape;
 use super::filter::Filter;
-use super::place::Facts;
+use super::place::{Facts, Place};
 use super::style::{FAINT, NAME, TITLE, WRONG, stdout, terminal_width};
 use super::table::{self, Column, human, plain};
-use super::{Failure, SourceArgs};
+use super::{Failure, SourceArgs, mounted};
 use crate::catalog::{Catalog, Problem};
 use crate::fs::walk_arrays;
 use crate::store::{Limits, Store};
@@ -33,7 +34,7 @@ Examples:
   afbfs ls --errors data
   afbfs ls --json data")]
 pub(super) struct Args {
-    /// Files and folders
+    /// Files and folders, or a mount
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -102,47 +103,89 @@ struct List<'a> {
     rows: Vec<Row>,
     refused: Vec<Row>,
     written: usize,
+    /// Folders that cannot be read, and why.
+    unread: Vec<String>,
 }
 
 impl List<'_> {
     fn new(args: &Args) -> List<'_> {
         let width = if args.json { None } else { args.width.or_else(terminal_width) };
-        List { args, width, out: io::BufWriter::new(stdout()), rows: Vec::new(), refused: Vec::new(), written: 0 }
+        let (rows, refused, unread) = (Vec::new(), Vec::new(), Vec::new());
+        List { args, width, out: io::BufWriter::new(stdout()), rows, refused, written: 0, unread }
     }
 
     fn add(&mut self, path: &Path, prefix: Option<&str>, source_args: &SourceArgs) -> Result<(), Failure> {
+        // A folder of a mount holds no array files, but the process behind it knows what it shows.
+        if let Some((Place::Mount(point), below)) = Place::of_mount(path)
+            && !path.is_file()
+        {
+            return self.add_mounted(&point, &below, prefix);
+        }
         let catalog = Catalog::open(path, source_args.catalog_options(false), Store::new(Limits::default()))?;
         let is_one = catalog.only_file().is_some();
         let mut outcome = Ok(());
-        walk_arrays(&catalog, false, &mut |entry| {
+        let mut has_stacks = false;
+        let unread = walk_arrays(&catalog, false, &mut |entry| {
+            has_stacks |= entry["format"] == "stack";
             if outcome.is_ok() {
-                outcome = self.take(&entry, prefix, is_one);
-            }
-            if let Err(error) = &outcome
-                && error.kind() == io::ErrorKind::BrokenPipe
-            {
-                // Nobody reads any more, and the walk may take long.
-                std::process::exit(0);
+                outcome = self.take(&entry, "", prefix, is_one);
             }
         });
-        catalog.walk(&mut |shown, origin| {
-            // Of a stack that is not served its row says why.
-            if let Err(Problem::Refused(why)) = catalog.survey_of(&origin)
-                && catalog.describe(&origin).is_ok()
-            {
-                eprintln!("afbfs: {shown}: {why}");
-            }
-        });
+        let shown = |(folder, error): (PathBuf, Errno)| {
+            let folder = if folder.as_os_str().is_empty() { path.to_owned() } else { path.join(folder) };
+            format!("{}: {error}", folder.display())
+        };
+        self.unread.extend(unread.into_iter().map(shown));
+        if has_stacks {
+            catalog.walk(&mut |shown, origin| {
+                // Of a stack that is not served its row says why.
+                if let Err(Problem::Refused(why)) = catalog.survey_of(&origin)
+                    && catalog.describe(&origin).is_ok()
+                {
+                    eprintln!("afbfs: {shown}: {why}");
+                }
+            });
+        }
         Ok(outcome?)
     }
 
-    fn take(&mut self, entry: &Value, prefix: Option<&str>, is_one: bool) -> io::Result<()> {
+    /// Adds the arrays at a path of a mount, or below it.
+    fn add_mounted(&mut self, point: &Path, below: &str, prefix: Option<&str>) -> Result<(), Failure> {
+        let list = point.join(".afbfs/arrays.json");
+        let shown = list.display();
+        let text = std::fs::read(&list).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOTCONN) => mounted::died(point),
+            Some(libc::EACCES) => Failure(format!("{shown}: {error}: the list is for the user who mounted")),
+            _ => Failure(format!("{shown}: {error}")),
+        })?;
+        let entries: Vec<Value> = serde_json::from_slice(&text)?;
+        let mut found = entries.iter().filter(|entry| is_below(name_of(entry), below)).peekable();
+        if found.peek().is_none() && !point.join(below).is_dir() {
+            return Err(Failure(format!("{}: there is no such array or folder", point.join(below).display())));
+        }
+        Ok(found.try_for_each(|entry| self.take(entry, below, prefix, false))?)
+    }
+
+    /// Takes an entry, whose name is told from the folder `below` on.
+    fn take(&mut self, entry: &Value, below: &str, prefix: Option<&str>, is_one: bool) -> io::Result<()> {
+        let taken = self.row(entry, below, prefix, is_one);
+        if taken.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            // Nobody reads any more, and the walk may take long.
+            std::process::exit(0);
+        }
+        taken
+    }
+
+    fn row(&mut self, entry: &Value, below: &str, prefix: Option<&str>, is_one: bool) -> io::Result<()> {
         let Some(mut row) = Row::of(entry, &self.args.filter) else { return Ok(()) };
+        let is_it = !below.is_empty() && row.name == below;
+        let start = if is_it { below.rfind('/') } else { Some(below.len()).filter(|&len| len > 0) };
+        row.name.drain(..start.map_or(0, |slash| slash + 1));
         if self.args.errors && row.error.is_none() {
             return Ok(());
         }
         if let Some(prefix) = prefix {
-            row.name = under(prefix, &row.name, is_one);
+            row.name = under(prefix, &row.name, is_one || is_it);
         }
         if self.args.json {
             row.json = Some(serde_json::to_string_pretty(entry)?);
@@ -173,8 +216,15 @@ impl List<'_> {
     fn finish(mut self) -> Result<(), Failure> {
         let outcome = self.write_rest().and_then(|()| self.out.flush());
         match outcome {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
+        match &self.unread[..] {
+            [] => Ok(()),
+            [folder] => Err(Failure(format!("{folder}; what it holds is not listed"))),
+            [first, others @ ..] => {
+                Err(Failure(format!("{first}; what it and {} more hold is not listed", others.len())))
+            }
         }
     }
 
@@ -199,6 +249,18 @@ impl List<'_> {
         }
         write_refused(&mut self.out, &refused, !rows.is_empty())
     }
+}
+
+/// Under which name an entry of `arrays.json` is listed.
+fn name_of(entry: &Value) -> &str {
+    // Of a container it may be one array among many.
+    entry["path"].as_str().or(entry["file"].as_str()).unwrap_or_default()
+}
+
+/// Whether a name is that of a folder, or lies in it.
+fn is_below(name: &str, folder: &str) -> bool {
+    let rest = name.strip_prefix(folder);
+    folder.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A name below the path that was given for its source.
@@ -258,9 +320,7 @@ impl Row {
     fn of(entry: &Value, filter: &Filter) -> Option<Row> {
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
         if let Some(error) = entry["error"].as_str() {
-            // Of a container it may be one array among many.
-            let name = if entry["path"].is_string() { text("path") } else { text("file") };
-            let row = Row::new(name, text("format"), Some(error.to_owned()));
+            let row = Row::new(name_of(entry).to_owned(), text("format"), Some(error.to_owned()));
             return filter.has_refused(&row.name, &row.format).then_some(row);
         }
         let facts = Facts::new(entry.clone())?;

@@ -39,6 +39,12 @@ pub(super) fn is_dead(point: &Path) -> bool {
     point.metadata().is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN))
 }
 
+/// What is said of it then.
+pub(super) fn died(point: &Path) -> Failure {
+    let shown = point.display();
+    Failure(format!("{shown}: the process of this mount has died; clear it with: afbfs umount {shown}"))
+}
+
 /// A file under `.afbfs`.
 ///
 /// # Errors

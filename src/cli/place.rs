@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use serde_json::Value;
 
 use super::hint::did_you_mean;
-use super::{Failure, SourceArgs};
+use super::{Failure, SourceArgs, mounted};
 use crate::catalog::{Catalog, Described, Item};
 use crate::dtype::DType;
 use crate::fs::{Access, Fs, Kind, ROOT, Settings, Source, walk_arrays};
@@ -197,7 +197,9 @@ impl Place {
     pub(super) fn entries(&self, path: &str) -> Vec<Value> {
         let mut entries = Vec::new();
         match self {
-            Place::Source { fs, .. } => walk_arrays(fs.catalog(), false, &mut |entry| entries.push(entry)),
+            Place::Source { fs, .. } => {
+                walk_arrays(fs.catalog(), false, &mut |entry| entries.push(entry));
+            }
             Place::Mount(_) => {
                 let list = self.read(".afbfs/arrays.json");
                 let list: Option<Vec<Value>> = list.and_then(|list| serde_json::from_slice(&list).ok());
@@ -242,10 +244,16 @@ impl Place {
             }
             rest = rest.trim_start_matches('/');
             let Some((name, tail)) = rest.split_once('/').or((!rest.is_empty()).then_some((rest, ""))) else {
-                return Err(Failure(format!("{}: {path}: is a folder; name an array in it", self.shown())));
+                let shown = if path.is_empty() { String::new() } else { format!(" {path}:") };
+                return Err(Failure(format!("{}:{shown} is a folder; name an array in it", self.shown())));
             };
             let below = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             if self.kind(&below) != Some(Kind::Folder) {
+                if let Place::Mount(point) = self
+                    && mounted::is_dead(point)
+                {
+                    return Err(mounted::died(point));
+                }
                 let names = self.names(&folder);
                 let hint = did_you_mean(name, names.iter().map(String::as_str));
                 let shown = self.shown();

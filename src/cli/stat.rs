@@ -56,9 +56,7 @@ impl Snapshot {
 fn read(args: &Args, point: &Path, name: &str) -> Result<Value, Failure> {
     let shown = args.mountpoint.display();
     let bytes = mounted::read(point, name).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOTCONN) => {
-            Failure(format!("{shown}: the process of this mount has died; clear it with: afbfs umount {shown}"))
-        }
+        Some(libc::ENOTCONN) => mounted::died(&args.mountpoint),
         Some(libc::EACCES) if name == "usage.json" => {
             Failure(format!("{shown}: only the user who mounted may see the arrays; leave out --arrays"))
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::hint::why_missing;
+use super::place::Place;
 use super::{Failure, SourceArgs, usage};
 use crate::catalog::{Catalog, Options, is_array_folder};
 use crate::fs::{Access, Fs, Kind, ROOT, Settings, Source};
@@ -33,12 +34,18 @@ pub(super) fn places(paths: &[PathBuf]) -> Result<Vec<Places>, Failure> {
         && !views.is_empty()
         && source.exists()
     {
+        if source.is_dir() {
+            refuse_mount(source);
+        }
         let views = views.iter().map(|view| text(view)).collect::<Result<_, _>>()?;
         return Ok(vec![Places { source: source.clone(), views }]);
     }
     let mut places: Vec<Places> = Vec::new();
     for path in paths {
         let (source, view) = split(path);
+        if view.as_os_str().is_empty() || source.is_dir() {
+            refuse_mount(path);
+        }
         if view.as_os_str().is_empty() || path.components().count() == 1 {
             usage(&format!(
                 "{}: names no view; add one, such as {0}/a/row/0, or give it as the next argument",
@@ -52,6 +59,14 @@ pub(super) fn places(paths: &[PathBuf]) -> Result<Vec<Places>, Failure> {
         }
     }
     Ok(places)
+}
+
+/// What a mount shows are files for every program; below it there are no sources.
+fn refuse_mount(path: &Path) {
+    if let Some((mount, _)) = Place::of_mount(path) {
+        let (path, mount) = (path.display(), mount.shown());
+        usage(&format!("{path}: lies in the mount {mount}; use cat or cp on it, or name the source of the mount"));
+    }
 }
 
 /// A path as the longest part that is there, a folder of arrays or an array file, and the rest.
@@ -140,9 +155,21 @@ impl Tree {
             Some(why) if access.write && error == Errno::ROFS => {
                 Failure(format!("{}: is read-only: {why}", self.shown(view)))
             }
+            _ if access.write && error == Errno::ACCESS && self.is_computed(inode) => Failure(format!(
+                "{}: is computed, and cannot be written; write elements of the array, such as data or row/0",
+                self.shown(view)
+            )),
             _ => self.failure(view, error),
         });
         opened.map(|opened| opened.handle)
+    }
+
+    /// Whether a file is no view of an array file.
+    fn is_computed(&self, inode: u64) -> bool {
+        let Ok(opened) = self.fs.open(inode, Access::default()) else { return false };
+        let is_computed = self.fs.array_file(opened.handle).is_none();
+        self.fs.release(opened.handle);
+        is_computed
     }
 
     /// A small file as a whole.

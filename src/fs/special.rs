@@ -1,13 +1,17 @@
 //! The files under `.afbfs`: snapshots, made when they are opened.
 
+use std::path::PathBuf;
+
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::facts;
 use super::{Fs, Special, Tree};
 use crate::catalog::{Catalog, Origin, Problem};
 
-/// Calls `each` with the entry of every array of a catalog, and of every file that looked like one and is not served.
-pub fn walk_arrays(catalog: &Catalog, read_only: bool, each: &mut dyn FnMut(Value)) {
+/// Calls `each` with the entry of every array of a catalog, and of every file that looked like one and is not served. Gives
+/// the folders that cannot be read.
+pub fn walk_arrays(catalog: &Catalog, read_only: bool, each: &mut dyn FnMut(Value)) -> Vec<(PathBuf, Errno)> {
     catalog.walk(&mut |path, origin| {
         let refused = |reason: &str| {
             let mut entry = json!({
@@ -30,7 +34,7 @@ pub fn walk_arrays(catalog: &Catalog, read_only: bool, each: &mut dyn FnMut(Valu
             Err(Problem::Errno(error)) => refused(&format!("cannot be opened: {error}")),
         };
         each(entry);
-    });
+    })
 }
 
 impl Fs {

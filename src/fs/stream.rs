@@ -38,6 +38,8 @@ pub(super) struct Stream {
     parsed: Parsed,
     /// The first fault, after which nothing is read any more.
     bad: Option<Bad>,
+    /// Why elements could not be put by. Some of them are lost, so that the text can only be begun anew.
+    failed: Option<Errno>,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,8 @@ impl Stream {
         } else {
             Reading::Serial(Box::new(text.reader(false, text.count())))
         };
-        Stream { text: text.clone(), at: 0, pending: Vec::new(), reading, parsed: Parsed::default(), bad: None }
+        let (pending, parsed) = (Vec::new(), Parsed::default());
+        Stream { text: text.clone(), at: 0, pending, reading, parsed, bad: None, failed: None }
     }
 
     /// Whether this byte comes next.
@@ -79,7 +82,24 @@ impl Stream {
     }
 
     /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Why elements cannot be put by, from then on.
     pub(super) fn write(&mut self, data: &[u8]) -> Result<()> {
+        self.failed.map_or(Ok(()), Err)?;
+        let taken = self.take(data);
+        self.remember(taken)
+    }
+
+    fn remember(&mut self, outcome: Result<()>) -> Result<()> {
+        if let Err(error) = outcome {
+            self.failed = Some(error);
+            (self.pending, self.parsed) = (Vec::new(), Parsed::default());
+        }
+        outcome
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<()> {
         self.at += data.len() as u64;
         if self.bad.is_some() {
             return Ok(());
@@ -172,7 +192,9 @@ impl Stream {
 
     /// The last elements of the text, if it is complete as it is.
     pub(super) fn complete(&mut self) -> std::result::Result<Vec<u8>, Fault> {
-        self.wait_for_all()?;
+        self.failed.map_or(Ok(()), Err)?;
+        let read = self.wait_for_all();
+        self.remember(read)?;
         if let Some(bad) = &self.bad {
             return Err(Fault::Text(bad.clone()));
         }

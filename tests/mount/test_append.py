@@ -110,8 +110,8 @@ def test_rows_of_another_array(scratch, rng):
     done(afbfs("append", scratch / "a.npy", "--from", scratch / "a.npy"))
     expected = np.concatenate([a, b, a, b])
     refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/y"), "another type", "<f8")
-    refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/z"), "[4, 5]", "[4]")
-    refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/q"), "b.npz/q")
+    refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/z"), "of shape 4x5", "of shape 4 are wanted")
+    refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/q"), "b.npz: holds no array `q`")
     same(np.load(scratch / "a.npy"), expected)
 
 

@@ -74,7 +74,7 @@ def test_what_there_is_not(arrays):
     for arguments, words in [
         ([arrays / "a/row/6"], [arrays / "a/row/6", "out of range", "0 to 5"]),
         ([arrays / "a/row"], ["a/row", "is a folder"]),
-        ([arrays / "missing/x/data"], [arrays / "missing/x/data"]),
+        ([arrays / "missing/x/data"], [arrays / "missing/x/data", "holds no array `missing`"]),
         ([arrays / "sick.npy/data"], ["sick.npy", "magic"]),
         ([arrays, "sick/data"], ["sick.npy", "magic"]),
         ([arrays, "a/row/0", "a/row/9"], ["a/row/9"]),
@@ -156,3 +156,13 @@ def test_a_truncated_file_is_an_error(source):
         message = cat.stderr.read()
         status = cat.wait(timeout=60)
     assert status == 1 and b"a/data" in message and b"Input/output error" in message, (status, len(rest), message)
+
+
+def test_a_mount_is_no_source(arrays):
+    with mounted(arrays) as mnt:
+        for words in [[mnt / "a/data"], [mnt, "a/data"], [mnt / "a", "row/0"], [mnt / "a/row/9"], [mnt / "nope"]]:
+            answer = afbfs("cat", *words)
+            assert answer.returncode == 2 and answer.stdout == b"", words
+            assert f"lies in the mount {mnt.path}; use cat or cp on it" in answer.stderr.decode(), words
+        # A form is an array file like any other.
+        check(afbfs("cat", mnt / "a/data.npy", "row/1"), mnt.read("a/row/1"))

@@ -152,7 +152,7 @@ def test_what_cannot_be_written(source, scratch, array):
     refused(source, afbfs("cp", scratch / "data", source, "z/x/data"), "z/x/data", "read-only", "--update-checksums")
     done(afbfs("cp", "--update-checksums", scratch / "data", source, "z/x/data"))
     assert (np.load(source / "z.npz")["x"] == array + 1).all()
-    refused(source, afbfs("cp", scratch / "data", source, "a/shape"), "a/shape", "Permission denied")
+    refused(source, afbfs("cp", scratch / "data", source, "a/shape"), "a/shape", "is computed")
     refused(source, afbfs("cp", scratch / "data", source, "a/row/9"), "a/row/9")
     refused(source, afbfs("cp", scratch / "missing", source, "a/data"), scratch / "missing")
     refused(source, afbfs("cp", scratch, source, "a/data"), scratch, "is a folder")
@@ -170,3 +170,9 @@ def test_what_was_written_is_on_the_disk_when_it_ends(source, scratch, array):
         assert traced.returncode == 0
         assert re.search(rb"(msync|fdatasync|fsync)\(.*\) += 0", traced.stderr), traced.stderr
 
+
+
+def test_what_is_computed_is_not_written(source, array):
+    for view in ["a/shape", "a/info.json", "a/T/dtype", ".afbfs/version", "a/data.png"]:
+        refused(source, afbfs("cp", "-", source, view, input=b"1"), "is computed, and cannot be written", "data or row/0")
+    assert (np.load(source / "a.npy") == array).all()

@@ -197,6 +197,8 @@ def test_what_cannot_be(scratch):
         (["a.npy", "--dtype", "f8", "--shape", "3", "--order", "K"], ["order"], 2),
         (["a.h5", "--dtype", "f8", "--shape", "3"], ["a.h5", ".npy", ".zarr", ".raw"], 2),
         (["a", "--dtype", "f8", "--shape", "3"], [".npy"], 2),
+        (["a.npy", "--dtype", "f8", "--shape", "3", "--zarr-format", "2"], ["--zarr-format", ".zarr"], 2),
+        (["a.npy", "--dtype", "f8", "--shape", "3", "--chunks", "2"], ["--chunks", ".zarr"], 2),
     ]:
         refused(afbfs("create", *arguments, cwd=scratch), *words, status=status)
     assert os.listdir(scratch) == []

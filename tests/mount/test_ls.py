@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import termios
@@ -13,7 +14,7 @@ import termios
 import numpy as np
 import pytest
 
-from harness import afbfs, binary, mounted, shell
+from harness import afbfs, binary, eventually, mounted, needs_root, shell, unavailable
 from oracle import save_random
 
 RECORD = [("temperature", "<f8"), ("humidity", ">i2", (2,)), ("a name that is rather long", "<f4")]
@@ -272,3 +273,44 @@ def test_the_examples_of_the_help_are_true(scratch, rng):
         done = shell(line, cwd=scratch, env=os.environ | {"PATH": f"{scratch}/bin:{os.environ['PATH']}"})
         assert (done.returncode, done.stderr) == (0, b""), line
         assert done.stdout, line
+
+
+def test_a_mount_lists_what_its_source_does(folder):
+    with mounted(folder) as mnt:
+        assert rows(mnt) == rows(folder)
+        assert rows(mnt / "sub") == rows(folder / "sub")
+        assert rows("--dtype", "float", mnt / "sub" / "deep") == [["deep", "<f8", "7x3", "C", "168", "npy"]]
+        assert names("--ndim", "2", mnt / "sub", mnt / "big") == [f"{mnt.path}/sub/deep", f"{mnt.path}/big"]
+        assert json.loads(said("--json", mnt)) == mnt.arrays()
+        answer = afbfs("ls", mnt / "nope")
+        assert answer.returncode == 1 and f"{mnt.path}/nope: there is no such" in answer.stderr.decode()
+
+
+def test_a_mount_whose_process_has_died_is_told(folder):
+    with mounted(folder) as mnt:
+        os.kill(mnt.pid, signal.SIGKILL)
+        eventually(lambda: not mnt.is_alive(), "the daemon ends")
+        for command in [["ls", mnt], ["ls", mnt / "sub"], ["info", mnt / "big"], ["expr", mnt / "big/row/0"], ["diff", mnt], ["stat", mnt]]:
+            answer = afbfs(*command)
+            message = f"afbfs: {mnt.path}: the process of this mount has died; clear it with: afbfs umount {mnt.path}\n"
+            assert (answer.returncode, answer.stdout, answer.stderr.decode()) == (1, b"", message), command
+        mnt.clear()
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(source, rng):
+    needs_root()
+    for name in ["a", "b", "c"]:
+        (source / name).mkdir()
+        save_random(source / name / "x.npy", rng, "<f8", (2,), "C")
+    how = {"user": 65534, "group": 65534, "extra_groups": []}
+    if afbfs("--version", **how).returncode:
+        unavailable("another user cannot run afbfs")
+    (source / "a").chmod(0o700)
+    answer = afbfs("ls", source, **how)
+    assert answer.returncode == 1 and [line.split("\t")[0] for line in answer.stdout.decode().splitlines()] == ["NAME", "b/x", "c/x"]
+    said = "Permission denied (os error 13); what it holds is not listed\n"
+    assert answer.stderr.decode() == f"afbfs: {source}/a: {said}"
+    answer = afbfs("ls", source / "a", **how)
+    assert (answer.returncode, answer.stdout, answer.stderr.decode()) == (1, b"", f"afbfs: {source}/a: {said}")
+    (source / "c").chmod(0o700)
+    assert "what it and 1 more hold is not listed" in afbfs("ls", source, **how).stderr.decode()

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use serde_json::{Map, Value};
 
 use super::super::Failure;
+use super::super::check::shown_shape;
 use super::super::views::{CHUNK, Tree, split};
 use super::{Args, Growing, failure};
 use crate::dtype::DType;
@@ -147,8 +148,8 @@ fn array(path: &Path, args: &Args, growing: &Growing) -> Result<Rows, Failure> {
     let shape: Option<Vec<u64>> = info["shape"].as_array().and_then(|shape| shape.iter().map(Value::as_u64).collect());
     let is_alike = shape.as_ref().and_then(|shape| shape.get(1..)).is_some_and(|row| row == growing.row_shape);
     if !is_alike {
-        let (theirs, ours) = (shape.unwrap_or_default(), &growing.row_shape);
-        return Err(wrong(format!("is of shape {theirs:?}, and rows of shape {ours:?} are wanted")));
+        let (theirs, ours) = (shown_shape(&shape.unwrap_or_default()), shown_shape(&growing.row_shape));
+        return Err(wrong(format!("is of shape {theirs}, and rows of shape {ours} are wanted")));
     }
     let dtype = DType::from_json(&info["dtype"]).ok().filter(|_| info["element"].is_null());
     if dtype.as_ref() != Some(&growing.dtype) {

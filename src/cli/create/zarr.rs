@@ -24,7 +24,7 @@ pub(super) fn folder(args: &Args, wanted: &Wanted) -> Result<(), Failure> {
     };
     let new =
         New { dtype: &wanted.dtype, shape: &wanted.shape, chunk: &chunk, order: wanted.order, fill: &wanted.fill };
-    let described = if args.zarr_format == "2" { new.v2() } else { new.v3() };
+    let described = if args.zarr_format.as_deref() == Some("2") { new.v2() } else { new.v3() };
     let failure = |why: &dyn std::fmt::Display| Failure(format!("{}: cannot be made: {why}", args.file.display()));
     let (name, text) = described.map_err(|Refusal(why)| failure(&why))?;
     let is_array = |folder: &Path| -> io::Result<bool> { Ok(is_array_folder(folder)) };

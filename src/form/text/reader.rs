@@ -239,8 +239,11 @@ impl Reader {
         let Some(Column { cell, .. }) = text.columns.first() else { return start };
         let mut at = start;
         while self.done < self.count {
+            // Passed over for good, whatever follows: there may be a million of them.
             let blanks = blanks(&piece[at..]);
-            let rest = &piece[at + blanks..];
+            at += blanks;
+            self.column += blanks as u64;
+            let rest = &piece[at..];
             // What is no number is looked at again, slowly, to say what is wrong with it.
             let Some(length) = cell.parse_start(rest, elements) else { break };
             let next = rest.get(length).copied();
@@ -254,9 +257,9 @@ impl Reader {
             self.marks.commas += u64::from(self.awaits);
             if next == Some(b'\n') {
                 (self.line, self.column) = (self.line + 1, 0);
-                at += blanks + length + 1;
+                at += length + 1;
             } else {
-                let passed = blanks + length + usize::from(self.awaits);
+                let passed = length + usize::from(self.awaits);
                 self.column += passed as u64;
                 at += passed;
             }

@@ -289,6 +289,17 @@ fn single_numbers_in_pieces() {
     }
 }
 
+/// A look at each of them for each of them would take hours.
+#[test]
+fn millions_of_blanks_are_passed_over_once() {
+    for (suffix, end) in [("txt", ""), ("txt", "x"), ("csv", "\n"), ("json", "[")] {
+        let text = text_of("<f8", None, &[2], suffix).unwrap();
+        let bad = read(&text, &[&[b' '; 8 << 20][..], end.as_bytes()].concat(), usize::MAX).unwrap_err();
+        let place = if end == "\n" { (2, 0) } else { (1, (8 << 20) + u64::from(!end.is_empty())) };
+        assert_eq!((bad.line, bad.column), place, "{suffix} {end:?}: {bad:?}");
+    }
+}
+
 #[test]
 fn strings_between_commas_need_no_quotation_marks() {
     let text = text_of("[('a b', 'S6'), ('n', 'i1'), ('c', 'S6')]", None, &[3], "csv").expect("a text");
