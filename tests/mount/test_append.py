@@ -111,7 +111,7 @@ def test_rows_of_another_array(scratch, rng):
     expected = np.concatenate([a, b, a, b])
     refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/y"), "another type", "<f8")
     refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/z"), "of shape 4x5", "of shape 4 are wanted")
-    refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/q"), "b.npz: holds no array `q`")
+    refused(afbfs("append", scratch / "a.npy", "--from", scratch / "b.npz/q"), "b.npz/q: ", "b.npz holds no array `q`")
     same(np.load(scratch / "a.npy"), expected)
 
 
