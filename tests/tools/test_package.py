@@ -64,7 +64,7 @@ def test_the_package_is_as_debian_wants_it(package):
     tools.needs("lintian")
     # There is no address yet, and no bug that asks for the package.
     known = "bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs"
-    done = tools.attempt(f"lintian --suppress-tags {known} --fail-on error,warning $1", package)
+    done = tools.attempt(f"lintian --suppress-tags {known} --fail-on error,warning $1", package, timeout=600)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 

@@ -25,11 +25,11 @@ def needs(*names):
         pytest.skip(f"{name} is missing")
 
 
-def attempt(script, *arguments, cwd=None):
+def attempt(script, *arguments, cwd=None, timeout=100):
     """Runs lines of bash, in which $1, $2, ... are the arguments."""
     command = ["bash", "-euo", "pipefail", "-c", script, "bash", *map(os.fspath, arguments)]
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, timeout=timeout, check=False)
 
 
 def sh(script, *arguments, cwd=None):
