@@ -135,9 +135,11 @@ impl Tree {
             (found, _) => found,
         };
         found.map_err(|error| {
+            // What is wrong is the array, whose facts are asked for on behalf of its name.
+            let named = view.strip_suffix("/info.json").unwrap_or(view);
             let why = || match error {
                 Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP => {
-                    why_missing(&self.source, &self.source_args, view, &self.shown(view))
+                    why_missing(&self.source, &self.source_args, view, &self.shown(named))
                 }
                 _ => None,
             };
