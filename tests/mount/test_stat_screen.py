@@ -11,7 +11,7 @@ import pytest
 from harness import binary, eventually, mounted, needs_command, run
 from oracle import save_random
 
-WIDTH, HEIGHT = 100, 32
+WIDTH, HEIGHT = 140, 32
 # Each terminal has a server of its own: the last one may not have ended yet.
 NUMBERS = itertools.count()
 
