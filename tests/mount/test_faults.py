@@ -11,6 +11,7 @@ import threading
 import numpy as np
 import pytest
 
+from faulty import fill
 from harness import afbfs, cleared, daemons, eventually, is_mounted, mounted, mountpoint_for, needs_command, needs_root
 from harness import refused, unavailable
 from oracle import ArrayFile, check_view, save, save_random
@@ -205,19 +206,6 @@ def save_sparse(path, shape, dtype="<f8"):
         np.lib.format.write_array_header_1_0(file, facts)
         file.truncate(file.tell() + int(np.prod(shape)) * np.dtype(dtype).itemsize)
     return path
-
-
-def fill(folder):
-    """Leaves no free block."""
-    filler = folder / "filler"
-    with open(filler, "wb", buffering=0) as file:
-        # What the first round promised may turn out to take less once it is written.
-        for _ in range(2):
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(PAGE))
-            os.fsync(file.fileno())
-    return filler
 
 
 def test_a_write_into_a_hole_of_a_full_disk_finds_no_space(small_disk):

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::low_level::pipe;
 
 use super::report::{Line, Style};
+use crate::cli::table::shortened;
 
 /// The other screen, no cursor, and lines that do not wrap.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -140,7 +141,11 @@ fn put(text: &str) -> io::Result<()> {
 fn picture(lines: &[Line], width: usize, height: usize, colours: bool) -> String {
     let mut picture = String::from("\x1b[H");
     for (row, line) in lines.iter().take(height).enumerate() {
-        let text: String = line.text.chars().take(width).collect();
+        // A title ends with what one can do, which must not be cut off for the sake of a long path.
+        let text = match line.style {
+            Style::Title => shortened(&line.text, width),
+            _ => line.text.chars().take(width).collect(),
+        };
         let start = match line.style {
             _ if !colours => "",
             Style::Plain => "",
@@ -168,7 +173,7 @@ mod tests {
     fn a_picture_fits_the_terminal() {
         let lines = [line("title", Style::Title), line("a longer line", Style::Plain), line("below", Style::Alarm)];
         assert_eq!(picture(&lines, 8, 2, false), "\x1b[H\x1b[Ktitle\n\x1b[Ka longer");
-        assert_eq!(picture(&lines[..1], 3, 9, true), "\x1b[H\x1b[K\x1b[1mtit\x1b[m\n\x1b[J");
+        assert_eq!(picture(&lines[..1], 3, 9, true), "\x1b[H\x1b[K\x1b[1mt…e\x1b[m\n\x1b[J");
         assert_eq!(picture(&lines, 0, 0, true), "\x1b[H");
     }
 }
